@@ -1,0 +1,125 @@
+import type { Logger } from "pino";
+import type { ToolDefinition, ToolResult } from "../contract/index.ts";
+import type { AgentEvent } from "../core/index.ts";
+
+/** What an agent is asked to do. */
+export interface Task {
+  /** The task's id, unique for its caller. */
+  readonly id: string;
+  /** What is asked. */
+  readonly content: string;
+  /** Free key-value pairs of the caller. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Tools that the caller offers to run; yield {@link toolCall} to use one. */
+  readonly availableTools: readonly ToolDefinition[];
+  /** Results of the tool calls that this task made before it was continued. */
+  readonly toolResults: readonly ToolResult[];
+  /** The conversation that this is a turn of. */
+  readonly conversation?: Conversation;
+}
+
+/** The turns before this one, the oldest first. */
+export interface Conversation {
+  readonly id: string;
+  readonly turns: readonly Turn[];
+}
+
+/** One finished turn: what was asked and what the agent answered. */
+export interface Turn {
+  readonly taskId: string;
+  readonly agent: string;
+  readonly content: string;
+  readonly answer: string;
+}
+
+/** What an agent can use while it works. */
+export interface AgentContext {
+  /** Aborted with a ConnectError when the task is cancelled or out of time. Hand it to everything that waits. */
+  readonly signal: AbortSignal;
+  /** Milliseconds left until the task's deadline, 0 or more. */
+  timeoutMs(): number;
+  /** A logger that names agent and task in every line. */
+  readonly log: Logger;
+  /** The other agents of this server. */
+  readonly agents: AgentDirectory;
+}
+
+/** The agents that one agent can call. */
+export interface AgentDirectory {
+  /** The other agents of this server, in the order they were given. */
+  readonly cards: readonly AgentCard[];
+  /**
+   * The first other agent with this capability.
+   *
+   * @throws ConnectError NOT_FOUND when there is none.
+   */
+  capability(name: string): AgentHandle;
+}
+
+/** An agent to call. The call shares the caller's deadline and cancellation. */
+export interface AgentHandle {
+  readonly card: AgentCard;
+  /**
+   * Asks the agent and gives its events as they come; `yield*` hands them on.
+   *
+   * @throws ConnectError what the agent failed with; FAILED_PRECONDITION when agents call each other too deep.
+   */
+  stream(content: string, options?: { metadata?: Record<string, string> }): AsyncIterable<AgentEvent>;
+}
+
+/** What an agent says of itself. */
+export interface AgentCard {
+  /** The name it is addressed by (`agent_id`): letters, digits, `_`, `-` and `.`, at most 64. */
+  readonly name: string;
+  /** One sentence for people and for routing. */
+  readonly description: string;
+  /** What it can do, the keys by which it is found. */
+  readonly capabilities: readonly string[];
+  /** Questions that it answers well, for people to try. */
+  readonly examples: readonly string[];
+}
+
+/** What an agent yields: a string is a piece of the answer's text. */
+export type Yield = string | AgentEvent;
+
+/** An agent: a card and the function from a task to its events. */
+export interface Agent extends AgentCard {
+  run(task: Task, ctx: AgentContext): AsyncIterable<Yield>;
+}
+
+/** What {@link defineAgent} takes. Everything but `name` and `run` may be left out. */
+export type AgentDefinition = Pick<Agent, "name" | "run"> & Partial<AgentCard>;
+
+const namePattern = /^[A-Za-z0-9_.-]{1,64}$/;
+
+/**
+ * Defines an agent.
+ *
+ * `run` is an async generator: each `yield` is delivered at once and kept in the task log. It ends the task by returning, fails
+ * it by throwing: a ConnectError reaches the caller as it is, anything else as INTERNAL without its message.
+ *
+ * @throws TypeError when the name or a capability has characters outside `A-Z a-z 0-9 _ . -`, or `run` is not a function.
+ */
+export function defineAgent(definition: AgentDefinition): Agent {
+  const { name, run, description = "", capabilities = [], examples = [] } = definition;
+  for (const [what, value] of [["name", name], ...capabilities.map((capability) => ["capability", capability])]) {
+    if (typeof value !== "string" || !namePattern.test(value)) {
+      throw new TypeError(`the agent's ${what} ${JSON.stringify(value)} must be 1 to 64 of A-Z a-z 0-9 _ . -`);
+    }
+  }
+  if (typeof run !== "function") throw new TypeError(`agent "${name}" needs run: async function* (task, ctx) { … }`);
+  return Object.freeze({ name, description, capabilities: [...capabilities], examples: [...examples], run });
+}
+
+/** True for what {@link defineAgent} returns; used where agents come from modules that the types do not cover. */
+export function isAgent(value: unknown): value is Agent {
+  if (typeof value !== "object" || value === null) return false;
+  const candidate = value as Partial<Agent>; // a shape to test, every field of it below
+  return typeof candidate.name === "string" && typeof candidate.run === "function" && Array.isArray(candidate.capabilities);
+}
+
+/** The card of an agent, without its code. */
+export function cardOf(agent: Agent): AgentCard {
+  const { name, description, capabilities, examples } = agent;
+  return { name, description, capabilities, examples };
+}

@@ -1,0 +1,49 @@
+import { randomUUID } from "node:crypto";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { CitationSchema, SourceRange_Unit, TokenUsageSchema, ToolCallSchema } from "../contract/index.ts";
+import type { AgentEvent } from "../core/index.ts";
+
+/** A source that the answer rests on. `line` and `sentence` are positions in it: one number, or first and last, from 1. */
+export interface CitationInit {
+  readonly uri: string;
+  readonly title?: string;
+  readonly quote?: string;
+  readonly line?: number | readonly [first: number, last: number];
+  readonly sentence?: number | readonly [first: number, last: number];
+}
+
+/** The event that names a source. */
+export function citation(init: CitationInit): AgentEvent {
+  const { uri, title = "", quote = "", line, sentence } = init;
+  const message: MessageInitShape<typeof CitationSchema> = { uri, title, quote };
+  if (line !== undefined) message.range = range(SourceRange_Unit.LINE, line);
+  else if (sentence !== undefined) message.range = range(SourceRange_Unit.SENTENCE, sentence);
+  return { case: "citation", value: create(CitationSchema, message) };
+}
+
+/**
+ * The event that calls a tool which the caller offered. When `run` returns with such a call unanswered, the task waits
+ * (REQUIRES_TOOL_CALL); the caller's results come in `task.toolResults` of the next run.
+ *
+ * @param call `id` defaults to a random one; `arguments` is any JSON value.
+ */
+export function toolCall(call: { name: string; arguments: unknown; id?: string }): AgentEvent {
+  const { id = randomUUID(), name, arguments: value } = call;
+  return {
+    case: "toolCall",
+    value: create(ToolCallSchema, { callId: id, toolName: name, argumentsJson: JSON.stringify(value) ?? "null" }),
+  };
+}
+
+/** The event that counts model tokens used since the last one. */
+export function usage(tokens: { prompt: number; completion: number }): AgentEvent {
+  return {
+    case: "usage",
+    value: create(TokenUsageSchema, { promptTokens: tokens.prompt, completionTokens: tokens.completion }),
+  };
+}
+
+function range(unit: SourceRange_Unit, position: number | readonly [first: number, last: number]) {
+  const [start, end] = typeof position === "number" ? [position, position] : position;
+  return { unit, start, end };
+}

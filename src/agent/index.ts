@@ -1,0 +1,16 @@
+export {
+  type Agent,
+  type AgentCard,
+  type AgentContext,
+  type AgentDefinition,
+  type AgentDirectory,
+  type AgentHandle,
+  type Conversation,
+  cardOf,
+  defineAgent,
+  isAgent,
+  type Task,
+  type Turn,
+  type Yield,
+} from "./define.ts";
+export { type CitationInit, citation, toolCall, usage } from "./events.ts";

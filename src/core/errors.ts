@@ -1,0 +1,119 @@
+import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  BadRequestSchema,
+  type ErrorInfo,
+  ErrorInfoSchema,
+  PreconditionFailureSchema,
+  QuotaFailureSchema,
+  ResourceInfoSchema,
+  RetryInfoSchema,
+} from "../../gen/google/rpc/error_details_pb.js";
+
+/** The `domain` of every ErrorInfo that Convoke sends. */
+export const errorDomain = "convoke";
+
+/** One field of a request that is wrong: its path in the message, and what would be right. */
+export interface FieldViolation {
+  readonly field: string;
+  readonly description: string;
+}
+
+interface ErrorOptions {
+  /** What led here; for the log, never for the peer. */
+  readonly cause?: unknown;
+}
+
+/** INVALID_ARGUMENT with a BadRequest that names each field. Fix the request; do not retry. */
+export function invalidArgument(violations: readonly FieldViolation[], options?: ErrorOptions): ConnectError {
+  const message = violations.map(({ field, description }) => `${field} ${description}`).join("; ");
+  return failure(Code.InvalidArgument, message, options, [
+    detail(BadRequestSchema, { fieldViolations: violations.map(({ field, description }) => ({ field, description })) }),
+  ]);
+}
+
+/** NOT_FOUND with a ResourceInfo. `hint` says what there is instead. */
+export function notFound(resource: { type: string; name: string; hint?: string }): ConnectError {
+  const { type, name, hint } = resource;
+  const description = `there is no ${type} "${name}"${hint === undefined ? "" : `; ${hint}`}`;
+  return failure(Code.NotFound, description, undefined, [
+    detail(ResourceInfoSchema, { resourceType: type, resourceName: name, description }),
+  ]);
+}
+
+/** ALREADY_EXISTS with an ErrorInfo whose `reason` programs can compare. */
+export function alreadyExists(message: string, info: Pick<ErrorInfo, "reason" | "metadata">): ConnectError {
+  return failure(Code.AlreadyExists, message, undefined, [detail(ErrorInfoSchema, { ...info, domain: errorDomain })]);
+}
+
+/** FAILED_PRECONDITION with a PreconditionFailure: the request is well-formed but the state does not allow it. */
+export function failedPrecondition(violation: { type: string; subject: string; description: string }): ConnectError {
+  return failure(Code.FailedPrecondition, violation.description, undefined, [
+    detail(PreconditionFailureSchema, { violations: [violation] }),
+  ]);
+}
+
+/** PERMISSION_DENIED with an ErrorInfo whose `reason` programs can compare. */
+export function permissionDenied(message: string, reason: string): ConnectError {
+  return failure(Code.PermissionDenied, message, undefined, [detail(ErrorInfoSchema, { reason, domain: errorDomain })]);
+}
+
+/** RESOURCE_EXHAUSTED with a QuotaFailure and, when waiting helps, a RetryInfo of `retryMs` milliseconds. */
+export function resourceExhausted(quota: { subject: string; description: string; retryMs?: number }): ConnectError {
+  const { subject, description, retryMs } = quota;
+  const details = [detail(QuotaFailureSchema, { violations: [{ subject, description }] })];
+  if (retryMs !== undefined) details.push(retryDetail(retryMs));
+  return failure(Code.ResourceExhausted, description, undefined, details);
+}
+
+/** UNAVAILABLE with a RetryInfo of `retryMs` milliseconds: the same call may succeed later or elsewhere. */
+export function unavailable(message: string, retryMs: number, options?: ErrorOptions): ConnectError {
+  return failure(Code.Unavailable, message, options, [retryDetail(retryMs)]);
+}
+
+/** OUT_OF_RANGE: an index before or beyond what there is. */
+export function outOfRange(message: string): ConnectError {
+  return failure(Code.OutOfRange, message);
+}
+
+/** CANCELLED: the caller, or the last of them, stopped it. */
+export function cancelled(message: string): ConnectError {
+  return failure(Code.Canceled, message);
+}
+
+/** DEADLINE_EXCEEDED: the time that the caller gave is over. */
+export function deadlineExceeded(message: string): ConnectError {
+  return failure(Code.DeadlineExceeded, message);
+}
+
+/** INTERNAL for what nobody foresaw: one plain sentence for the peer, `cause` for the log. */
+export function internal(message: string, options?: ErrorOptions): ConnectError {
+  return failure(Code.Internal, message, options);
+}
+
+/** Any thrown value as the error that may leave the process: typed errors as they are, everything else as INTERNAL. */
+export function toPeerError(thrown: unknown, message = "the server failed in an unforeseen way"): ConnectError {
+  if (thrown instanceof ConnectError) return thrown;
+  return internal(message, { cause: thrown });
+}
+
+function failure(
+  code: Code,
+  message: string,
+  options?: ErrorOptions,
+  details: { desc: DescMessage; value: object }[] = [],
+): ConnectError {
+  // ConnectError pairs a detail's descriptor and value by type; across a list of different ones TypeScript cannot.
+  const outgoing = details as ConstructorParameters<typeof ConnectError>[3];
+  return new ConnectError(message, code, undefined, outgoing, options?.cause);
+}
+
+function detail<Desc extends DescMessage>(desc: Desc, value: MessageInitShape<Desc>): { desc: DescMessage; value: object } {
+  return { desc, value: create(desc, value) };
+}
+
+function retryDetail(retryMs: number) {
+  return detail(RetryInfoSchema, {
+    retryDelay: { seconds: BigInt(Math.floor(retryMs / 1000)), nanos: (retryMs % 1000) * 1_000_000 },
+  });
+}

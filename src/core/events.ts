@@ -1,0 +1,20 @@
+import type { ConnectError } from "@connectrpc/connect";
+import type { Citation, Status, TokenUsage, ToolCall, ToolResult } from "../contract/index.ts";
+
+/** One step of an agent's work, in the shape of the contract's oneofs: a `case` and its `value`. */
+export type AgentEvent =
+  | { readonly case: "text"; readonly value: string }
+  | { readonly case: "toolCall"; readonly value: ToolCall }
+  | { readonly case: "toolResult"; readonly value: ToolResult }
+  | { readonly case: "citation"; readonly value: Citation }
+  | { readonly case: "usage"; readonly value: TokenUsage };
+
+/** The end of a task, or of its part before tool results are needed. */
+export interface Finish {
+  readonly status: Status.COMPLETED | Status.REQUIRES_TOOL_CALL | Status.ERROR | Status.CANCELLED;
+  /** Why, with ERROR and CANCELLED. */
+  readonly error?: ConnectError;
+}
+
+/** One entry of a task log. */
+export type TaskEvent = AgentEvent | { readonly case: "finish"; readonly value: Finish };

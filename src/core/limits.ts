@@ -1,0 +1,100 @@
+/**
+ * Every bound of a server, in one table. Each can be overridden with `serve({ limits })`.
+ *
+ * Units are last in the name. Defaults follow gRPC's and Envoy's edge practice; each line says why it is there.
+ */
+export const defaultLimits = {
+  /** One message on the wire, and again after decompression. gRPC's own default. */
+  maxMessageBytes: 4 * 1024 * 1024,
+  /** All headers of a request together (RFC 9113, section 6.5.2). */
+  maxHeaderBytes: 16 * 1024,
+  /** Header lines of a request. */
+  maxHeaderPairs: 100,
+
+  /** Open connections; one more is closed at once. */
+  maxConnections: 10_000,
+  /** Open connections of one address; 0 is no bound, the default, because balancers share one address. */
+  maxConnectionsPerAddress: 0,
+  /** Calls at once on one HTTP/2 connection. Agents keep long streams open; set 100 at an untrusted edge. */
+  maxConcurrentStreams: 1_000,
+  /** Stream resets that a connection may send in a burst (CVE-2023-44487); cancels and hedging count against it. */
+  streamResetBurst: 2_000,
+  /** Stream resets a second that a connection may go on with after the burst. */
+  streamResetsPerSecond: 200,
+  /** Memory that one HTTP/2 connection may hold, in MiB: large but finite. */
+  maxSessionMemoryMib: 128,
+  /** Flow-control window of one stream: a message of this size arrives without a round trip. */
+  streamWindowBytes: 1024 * 1024,
+  /** Flow-control window of one HTTP/2 connection, shared by its streams. */
+  connectionWindowBytes: 16 * 1024 * 1024,
+
+  /** From accepted connection to the HTTP/2 preface, the TLS handshake or the first request's headers. */
+  headersTimeoutMs: 10_000,
+  /** From headers to the end of the one request message of a unary or server-streaming call. */
+  unaryBodyTimeoutMs: 30_000,
+  /** Idle HTTP/1.1 connections are closed after this. */
+  keepAliveTimeoutMs: 72_000,
+  /** A task's deadline; a caller that asks for more, or for none, gets this. */
+  maxDeadlineMs: 60 * 60 * 1000,
+  /** How long a drain waits for calls in flight. */
+  drainGraceMs: 30_000,
+
+  /** Tasks that run at once. */
+  maxRunningTasks: 10_000,
+  /** Events of one task. */
+  maxTaskEvents: 100_000,
+  /** Bytes of one task's events. */
+  maxTaskBytes: 16 * 1024 * 1024,
+  /** Ended tasks that GetTask and repeated calls still find. */
+  maxEndedTasks: 10_000,
+  /** Bytes of all ended tasks together. */
+  maxEndedTasksBytes: 256 * 1024 * 1024,
+  /** How long an ended task is kept. */
+  endedTaskTtlMs: 15 * 60 * 1000,
+  /** Agents that call each other within one task: a circle of agents ends here. */
+  maxCallDepth: 16,
+
+  /** Conversations kept, the least recently used leaving first. */
+  maxConversations: 10_000,
+  /** Bytes of all conversations together. */
+  maxConversationsBytes: 256 * 1024 * 1024,
+  /** Turns that one conversation remembers, the oldest leaving first. */
+  maxTurns: 100,
+  /** Bytes of one conversation's turns, the oldest leaving first. */
+  maxConversationBytes: 1024 * 1024,
+  /** How long a conversation without a new turn is kept. */
+  conversationTtlMs: 60 * 60 * 1000,
+  /** Turns that wait in one Converse stream. */
+  maxQueuedTurns: 16,
+
+  /** Characters of task_id, agent_id, conversation_id and call_id. */
+  maxIdChars: 128,
+  /** Entries of a request's metadata. */
+  maxMetadataEntries: 64,
+  /** Characters of a metadata key. */
+  maxMetadataKeyChars: 128,
+  /** Characters of a metadata value. */
+  maxMetadataValueChars: 4_096,
+  /** Tools that a request offers, and tool results that it carries. */
+  maxTools: 128,
+};
+
+/** The bounds of a server; see {@link defaultLimits}. */
+export type Limits = { readonly [Name in keyof typeof defaultLimits]: number };
+
+/**
+ * Completes a partial table with the defaults.
+ *
+ * @throws RangeError when a bound has no default of that name, or is not a whole number of 0 or more.
+ */
+export function resolveLimits(overrides: Partial<Limits> = {}): Limits {
+  for (const [name, value] of Object.entries(overrides)) {
+    if (!Object.hasOwn(defaultLimits, name)) {
+      throw new RangeError(`there is no limit "${name}"; the limits are ${Object.keys(defaultLimits).join(", ")}`);
+    }
+    if (!Number.isSafeInteger(value) || value < 0) {
+      throw new RangeError(`limit "${name}" is ${value}; it must be a whole number of 0 or more`);
+    }
+  }
+  return { ...defaultLimits, ...overrides };
+}
