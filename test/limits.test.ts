@@ -4,7 +4,7 @@ test("limits that are not given are the defaults", () => {
   expect(resolveLimits({ maxTurns: 3 })).toEqual({ ...defaultLimits, maxTurns: 3 });
 });
 
-test.each([
+test.each<[Record<string, number>, RegExp]>([
   [{ maxTruns: 3 }, /no limit "maxTruns"/],
   [{ maxTurns: -1 }, /"maxTurns" is -1/],
   [{ maxTurns: 1.5 }, /"maxTurns" is 1.5/],

@@ -1,0 +1,98 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type ConverseRequest,
+  type ConverseResponse,
+  ConverseResponseSchema,
+  Status,
+  type TaskRequest,
+  TaskRequestSchema,
+} from "../contract/index.ts";
+import { cancelled, type Finish, type TaskEvent } from "../core/index.ts";
+import type { TaskRecord } from "./record.ts";
+import type { Caller, TaskRuntime } from "./runtime.ts";
+import { toRpcStatus } from "./status.ts";
+import { TurnQueue } from "./turns.ts";
+
+/**
+ * Converse: turns come in, run one after another, and their events go out.
+ *
+ * @param idle ends a conversation in which no turn runs; the server aborts it with the reason when it drains.
+ * @throws ConnectError for a malformed request or an unknown agent, and what `caller.signal` is aborted with. A turn that
+ *   fails ends itself alone, with `turn_finished`.
+ */
+export async function* converse(
+  runtime: TaskRuntime,
+  requests: AsyncIterable<ConverseRequest>,
+  { caller, idle }: { caller: Caller; idle: AbortSignal },
+): AsyncGenerator<ConverseResponse> {
+  const turns = new TurnQueue(runtime, caller);
+  const reading = turns.readFrom(requests);
+  const signal = AbortSignal.any([caller.signal, turns.failure]);
+  const waiting = AbortSignal.any([signal, idle]);
+  try {
+    for (;;) {
+      const turn = await turns.next(waiting);
+      if (turn === undefined) break;
+      if (turn.cancelled) yield respond(turns, turn.request.taskId, { index: 0, finish: cancelledTurn() });
+      else yield* runTurn(runtime, turn.request, { turns, caller, signal });
+    }
+  } finally {
+    turns.close();
+  }
+  await reading;
+}
+
+interface TurnOptions {
+  readonly turns: TurnQueue;
+  readonly caller: Caller;
+  readonly signal: AbortSignal;
+}
+
+async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: TurnOptions): AsyncGenerator<ConverseResponse> {
+  const { turns, caller, signal } = options;
+  let record = runtime.submit(request, caller);
+  using _held = record.hold();
+  let from = 0;
+  for (;;) {
+    turns.current = record;
+    for await (const { index, event } of record.log.read(from, signal)) {
+      from = index + 1;
+      yield respondEvent(turns, record, index, event);
+    }
+    if (record.status !== Status.REQUIRES_TOOL_CALL) break;
+    const results = await turns.toolResults(record, signal);
+    if (results === undefined) break;
+    if (results.length === 0) continue; // cancelled while it waited: its last event is in the log
+    record = runtime.submit(create(TaskRequestSchema, { taskId: record.id, toolResults: results }), caller);
+  }
+  turns.current = undefined;
+}
+
+function respondEvent(turns: TurnQueue, record: TaskRecord, index: number, event: TaskEvent): ConverseResponse {
+  if (event.case !== "finish") return respond(turns, record.id, { index, event });
+  return respond(turns, record.id, { index, finish: event.value, record });
+}
+
+type Response =
+  | { readonly index: number; readonly event: Exclude<TaskEvent, { case: "finish" }> }
+  | { readonly index: number; readonly finish: Finish; readonly record?: TaskRecord };
+
+function respond(turns: TurnQueue, taskId: string, response: Response): ConverseResponse {
+  const { conversationId } = turns;
+  if ("event" in response) {
+    return create(ConverseResponseSchema, { conversationId, taskId, index: response.index, event: response.event });
+  }
+  const { status, error } = response.finish;
+  const finished = create(ConverseResponseSchema, {
+    conversationId,
+    taskId,
+    index: response.index,
+    event: { case: "turnFinished", value: { status, usage: response.record?.response().usage ?? {} } },
+  });
+  if (error !== undefined && finished.event.case === "turnFinished") finished.event.value.error = toRpcStatus(error);
+  return finished;
+}
+
+function cancelledTurn(): Finish {
+  return { status: Status.CANCELLED, error: cancelled("the caller cancelled the turn before it began") };
+}

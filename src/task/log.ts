@@ -1,0 +1,132 @@
+import { resourceExhausted, type TaskEvent } from "../core/index.ts";
+
+/** One entry as a reader gets it. */
+export interface LogEntry {
+  readonly index: number;
+  readonly event: TaskEvent;
+  /** True when the log had settled and this was its last event; the reading ends with it. */
+  readonly isFinal: boolean;
+}
+
+/** Fixed share of an event's memory beside its strings; keeps a flood of empty events bounded too. */
+const eventOverheadBytes = 64;
+
+/**
+ * The append-only sequence of a task's events, numbered from 0 without gaps.
+ *
+ * It settles with each `finish` event and reopens when the task is continued. Any number of readers see the same events in the
+ * same order, each at its own pace; a slow one costs no memory beyond the log itself.
+ */
+export class TaskLog {
+  readonly #bounds: { readonly maxTaskEvents: number; readonly maxTaskBytes: number };
+  readonly #events: TaskEvent[] = [];
+  readonly #waiting = new Set<() => void>();
+  #bytes = 0;
+  #settled = false;
+
+  constructor(bounds: { readonly maxTaskEvents: number; readonly maxTaskBytes: number }) {
+    this.#bounds = bounds;
+  }
+
+  get events(): readonly TaskEvent[] {
+    return this.#events;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** True while no event can come unless the task is continued. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /**
+   * Adds an event and wakes the readers. A `finish` is always taken, so that a log over its bounds can still end.
+   *
+   * @throws ConnectError RESOURCE_EXHAUSTED when the log is full.
+   */
+  append(event: TaskEvent): void {
+    const bytes = this.#bytes + sizeOf(event);
+    if (event.case !== "finish") this.#checkBounds(bytes);
+    this.#events.push(event);
+    this.#bytes = bytes;
+    if (event.case === "finish") this.#settled = true;
+    for (const wake of this.#waiting) wake();
+  }
+
+  /** Lets a settled log take events again: the task is continued. */
+  reopen(): void {
+    this.#settled = false;
+  }
+
+  /**
+   * The events from number `from` on, waiting for those to come; ends after the `finish` that settles the log.
+   *
+   * @throws what `signal` is aborted with.
+   */
+  async *read(from: number, signal: AbortSignal): AsyncGenerator<LogEntry, void, undefined> {
+    for (let index = from; ; ) {
+      while (index < this.#events.length) {
+        const event = this.#events[index] as TaskEvent; // index is below the length
+        const isFinal = this.#settled && index + 1 === this.#events.length;
+        yield { index, event, isFinal };
+        if (isFinal) return;
+        index++;
+      }
+      if (this.#settled) return;
+      signal.throwIfAborted();
+      await this.#changed(signal);
+    }
+  }
+
+  #changed(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = () => {
+        this.#waiting.delete(wake);
+        signal.removeEventListener("abort", abort);
+      };
+      const wake = () => {
+        stop();
+        resolve();
+      };
+      const abort = () => {
+        stop();
+        reject(signal.reason);
+      };
+      this.#waiting.add(wake);
+      signal.addEventListener("abort", abort);
+    });
+  }
+
+  #checkBounds(bytes: number): void {
+    const { maxTaskEvents, maxTaskBytes } = this.#bounds;
+    if (this.#events.length >= maxTaskEvents) {
+      throw resourceExhausted({
+        subject: "task events",
+        description: `the task has its ${maxTaskEvents} events, the most allowed`,
+      });
+    }
+    if (bytes > maxTaskBytes) {
+      throw resourceExhausted({
+        subject: "task bytes",
+        description: `the task's events are over ${maxTaskBytes} bytes, the most allowed`,
+      });
+    }
+  }
+}
+
+function sizeOf(event: TaskEvent): number {
+  switch (event.case) {
+    case "text":
+      return eventOverheadBytes + event.value.length;
+    case "toolCall":
+      return eventOverheadBytes + event.value.argumentsJson.length;
+    case "toolResult":
+      return eventOverheadBytes + event.value.resultJson.length;
+    case "citation":
+      return eventOverheadBytes + event.value.uri.length + event.value.title.length + event.value.quote.length;
+    default:
+      return eventOverheadBytes;
+  }
+}

@@ -1,0 +1,274 @@
+import { randomUUID } from "node:crypto";
+import { ConnectError } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import type { Agent, Task } from "../agent/index.ts";
+import { Status, type TaskRequest, type ToolResult } from "../contract/index.ts";
+import {
+  alreadyExists,
+  cancelled,
+  deadlineExceeded,
+  failedPrecondition,
+  internal,
+  invalidArgument,
+  type Limits,
+  notFound,
+  resourceExhausted,
+  unavailable,
+} from "../core/index.ts";
+import { BoundedMap } from "./bounded-map.ts";
+import { type Conversations, createConversations } from "./conversations.ts";
+import { fingerprint, TaskRecord } from "./record.ts";
+import { type RunOptions, runAgent } from "./run.ts";
+import { statusOfError } from "./status.ts";
+import { validateTaskRequest } from "./validate.ts";
+
+/** Who calls, and how long they are ready to wait. */
+export interface Caller {
+  /** The verified identity; tasks and conversations of one caller are hidden from every other. */
+  readonly identity: string;
+  /** Aborted when the caller leaves or its deadline is over. */
+  readonly signal: AbortSignal;
+  /** Milliseconds that the caller gives; undefined for no deadline. */
+  readonly timeoutMs: number | undefined;
+}
+
+export interface RuntimeOptions {
+  readonly agents: readonly Agent[];
+  readonly limits: Limits;
+  readonly log: Logger;
+}
+
+/** How long a caller that was turned away for want of room should wait. */
+const busyRetryMs = 1_000;
+const sweepIntervalMs = 30_000;
+
+/** Runs tasks: starts them, lets callers attach to them, continues and cancels them, and forgets them in the end. */
+export class TaskRuntime {
+  readonly limits: Limits;
+  readonly #options: RuntimeOptions;
+  readonly #running = new Map<string, TaskRecord>();
+  readonly #ended: BoundedMap<TaskRecord>;
+  readonly #conversations: Conversations;
+  readonly #sweeper: NodeJS.Timeout;
+  #closed: ConnectError | undefined;
+
+  constructor(options: RuntimeOptions) {
+    const { limits } = options;
+    this.limits = limits;
+    this.#options = options;
+    this.#conversations = createConversations(limits);
+    this.#ended = new BoundedMap({
+      maxEntries: limits.maxEndedTasks,
+      maxBytes: limits.maxEndedTasksBytes,
+      ttlMs: limits.endedTaskTtlMs,
+    });
+    this.#sweeper = setInterval(() => {
+      this.#ended.sweep();
+      this.#conversations.sweep();
+    }, sweepIntervalMs);
+    this.#sweeper.unref();
+  }
+
+  get agents(): readonly Agent[] {
+    return this.#options.agents;
+  }
+
+  /** Tasks at work now. */
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
+  /**
+   * Starts the task, or attaches to the one that has its id, or continues it with tool results.
+   *
+   * @throws ConnectError INVALID_ARGUMENT, NOT_FOUND (agent), ALREADY_EXISTS (the id is taken by another request),
+   *   FAILED_PRECONDITION (it awaits no tool results), RESOURCE_EXHAUSTED (too many tasks), UNAVAILABLE (closing).
+   */
+  submit(request: TaskRequest, caller: Caller): TaskRecord {
+    validateTaskRequest(request, this.limits);
+    const known = request.taskId === "" ? undefined : this.#lookUp(request.taskId, caller.identity);
+    if (request.toolResults.length > 0) return this.#continue(known, request, caller);
+    if (known === undefined) return this.#start(request, caller);
+    if (fingerprint(known.request) === fingerprint(request)) {
+      known.detached ||= request.detached;
+      return known;
+    }
+    throw alreadyExists(`task_id "${request.taskId}" is taken by a task with another request; choose a new id`, {
+      reason: "TASK_ID_REUSED",
+      metadata: { task_id: request.taskId },
+    });
+  }
+
+  /** @throws ConnectError NOT_FOUND when the caller has no such task, or it has been forgotten. */
+  find(taskId: string, identity: string): TaskRecord {
+    const record = this.#lookUp(taskId, identity);
+    if (record === undefined) throw notFound({ type: "task", name: taskId, hint: "it never was, or it was forgotten" });
+    return record;
+  }
+
+  /** Stops a task of this caller; one that has ended stays as it is. */
+  cancel(taskId: string, identity: string): TaskRecord {
+    const record = this.find(taskId, identity);
+    record.stop(cancelled("the caller cancelled the task"));
+    return record;
+  }
+
+  /** Takes no new task from now on; those at work go on. */
+  close(reason: ConnectError): void {
+    this.#closed = reason;
+    clearInterval(this.#sweeper);
+  }
+
+  /** Ends every task at work. */
+  stopAll(reason: ConnectError): void {
+    for (const record of this.#running.values()) record.stop(reason);
+  }
+
+  #lookUp(taskId: string, identity: string): TaskRecord | undefined {
+    const key = keyOf(taskId, identity);
+    return this.#running.get(key) ?? this.#ended.get(key);
+  }
+
+  #start(request: TaskRequest, caller: Caller): TaskRecord {
+    const id = request.taskId === "" ? randomUUID() : request.taskId;
+    const agent = this.findAgent(request.agentId);
+    this.#admit();
+    const record = new TaskRecord({ id, caller: caller.identity, agent, request, limits: this.limits });
+    this.#run(record, caller);
+    return record;
+  }
+
+  /** @throws ConnectError NOT_FOUND when no agent has this name. The empty name is the first agent. */
+  findAgent(name: string): Agent {
+    const { agents } = this.#options;
+    const agent = name === "" ? agents[0] : agents.find((each) => each.name === name);
+    if (agent !== undefined) return agent;
+    throw notFound({ type: "agent", name, hint: `the agents here are ${agents.map((each) => each.name).join(", ")}` });
+  }
+
+  #continue(record: TaskRecord | undefined, request: TaskRequest, caller: Caller): TaskRecord {
+    if (record === undefined) throw notFound({ type: "task", name: request.taskId, hint: "tool_results continue a task" });
+    if (alreadyGiven(record, request.toolResults)) return record;
+    if (record.status !== Status.REQUIRES_TOOL_CALL) {
+      const description = "the task awaits no tool results; only a task with status REQUIRES_TOOL_CALL does";
+      throw failedPrecondition({ type: "TASK_STATUS", subject: record.id, description });
+    }
+    checkAnswers(record, request.toolResults);
+    this.#admit();
+    this.#ended.delete(keyOf(record.id, record.caller));
+    record.log.reopen();
+    record.controller = new AbortController();
+    for (const value of request.toolResults) record.log.append({ case: "toolResult", value });
+    this.#run(record, caller);
+    return record;
+  }
+
+  #admit(): void {
+    if (this.#closed !== undefined) throw this.#closed;
+    const { maxRunningTasks } = this.limits;
+    if (this.#running.size < maxRunningTasks) return;
+    const description = `${maxRunningTasks} tasks are at work, the most allowed; try again in a second`;
+    throw resourceExhausted({ subject: "running tasks", description, retryMs: busyRetryMs });
+  }
+
+  #run(record: TaskRecord, caller: Caller): void {
+    const key = keyOf(record.id, record.caller);
+    this.#running.set(key, record);
+    void this.#work(record, caller).finally(() => {
+      if (this.#running.get(key) === record) this.#running.delete(key);
+      this.#ended.set(key, record, record.log.bytes + record.request.content.length);
+    });
+  }
+
+  /** Fills the record's log until it settles. Never throws. */
+  async #work(record: TaskRecord, caller: Caller): Promise<void> {
+    const startMs = Date.now();
+    const timeoutMs = Math.min(caller.timeoutMs ?? this.limits.maxDeadlineMs, this.limits.maxDeadlineMs);
+    const overdue = deadlineExceeded(`the task took longer than its ${Math.round(timeoutMs)} ms`);
+    const timer = setTimeout(() => record.stop(overdue), timeoutMs);
+    const settled = new Promise<void>((resolve) => record.controller.signal.addEventListener("abort", () => resolve()));
+    try {
+      // An agent that ignores its signal is left behind: what it still yields is dropped.
+      await Promise.race([settled, this.#fill(record, startMs + timeoutMs)]);
+    } finally {
+      clearTimeout(timer);
+    }
+    this.#options.log.debug(
+      { taskId: record.id, agent: record.agent.name, status: Status[record.status], ms: Date.now() - startMs },
+      "task settled",
+    );
+  }
+
+  async #fill(record: TaskRecord, deadlineMs: number): Promise<void> {
+    const { signal } = record.controller;
+    const envelope = { signal, deadlineMs, callers: [], caller: record.caller };
+    const options: RunOptions = { ...this.#options, envelope, maxCallDepth: this.limits.maxCallDepth };
+    try {
+      for await (const event of runAgent(record.agent, this.#taskOf(record), options)) {
+        if (signal.aborted) return;
+        record.log.append(event);
+      }
+      if (signal.aborted) return;
+      this.#finish(record);
+    } catch (thrown) {
+      if (!signal.aborted) this.#fail(record, thrown);
+    }
+  }
+
+  #finish(record: TaskRecord): void {
+    const waits = record.openToolCalls().length > 0;
+    record.settle({ status: waits ? Status.REQUIRES_TOOL_CALL : Status.COMPLETED });
+    const { conversationId, content } = record.request;
+    if (waits || conversationId === "") return;
+    this.#conversations.append(record.caller, conversationId, {
+      taskId: record.id,
+      agent: record.agent.name,
+      content,
+      answer: record.response().content,
+    });
+  }
+
+  #fail(record: TaskRecord, thrown: unknown): void {
+    const name = record.agent.name;
+    const error =
+      thrown instanceof ConnectError ? thrown : internal(`agent "${name}" failed in an unforeseen way`, { cause: thrown });
+    if (error.cause !== undefined)
+      this.#options.log.error({ err: error.cause, agent: name, taskId: record.id }, "agent failed");
+    record.settle({ status: statusOfError(error), error });
+    record.controller.abort(error); // what the agent left running stops too
+  }
+
+  #taskOf(record: TaskRecord): Task {
+    const { content, metadata, availableTools, conversationId } = record.request;
+    const task = { id: record.id, content, metadata, availableTools, toolResults: record.toolResults() };
+    if (conversationId === "") return task;
+    return { ...task, conversation: this.#conversations.read(record.caller, conversationId) };
+  }
+}
+
+/** The error of a server that is closing. */
+export function drainingError(): ConnectError {
+  return unavailable("the server is shutting down; call another replica or try again", busyRetryMs);
+}
+
+function keyOf(taskId: string, identity: string): string {
+  return `${identity}\n${taskId}`;
+}
+
+/** True when every result has been given before, the same: the caller repeats a call whose answer it missed. */
+function alreadyGiven(record: TaskRecord, results: readonly ToolResult[]): boolean {
+  const given = new Map(record.toolResults().map((result) => [result.callId, result.resultJson]));
+  return results.every((result) => given.get(result.callId) === result.resultJson);
+}
+
+function checkAnswers(record: TaskRecord, results: readonly ToolResult[]): void {
+  const open = record.openToolCalls().map((call) => call.callId);
+  const answered = new Set(results.map((result) => result.callId));
+  const violations = results
+    .map((result, index) => ({ field: `tool_results[${index}].call_id`, callId: result.callId }))
+    .filter(({ callId }) => !open.includes(callId))
+    .map(({ field, callId }) => ({ field, description: `"${callId}" is no open tool call; open are ${open.join(", ")}` }));
+  const missing = open.filter((callId) => !answered.has(callId));
+  if (missing.length > 0) violations.push({ field: "tool_results", description: `lacks the results of ${missing.join(", ")}` });
+  if (violations.length > 0) throw invalidArgument(violations);
+}
