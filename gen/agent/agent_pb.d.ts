@@ -205,7 +205,7 @@ export declare type ConverseResponse = Message<"agent.ConverseResponse"> & {
   taskId: string;
 
   /**
-   * The text; pieces join without a separator. Empty in the turn's final chunk.
+   * The text; pieces join without a separator. Empty in the turn's final chunk, save with ERROR, where it says why.
    *
    * @generated from field: string text = 2;
    */

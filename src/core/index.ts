@@ -1,3 +1,4 @@
+export { errorDetails } from "./details.ts";
 export { childEnvelope, type Envelope } from "./envelope.ts";
 export {
   alreadyExists,

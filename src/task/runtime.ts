@@ -51,6 +51,7 @@ export class TaskRuntime {
   readonly #conversations: Conversations;
   readonly #sweeper: NodeJS.Timeout;
   #closed: ConnectError | undefined;
+  #emptied: () => void = () => {};
 
   constructor(options: RuntimeOptions) {
     const { limits } = options;
@@ -119,6 +120,14 @@ export class TaskRuntime {
     clearInterval(this.#sweeper);
   }
 
+  /** Settles when no task is at work. */
+  async idle(): Promise<void> {
+    if (this.#running.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#emptied = resolve;
+    });
+  }
+
   /** Ends every task at work. */
   stopAll(reason: ConnectError): void {
     for (const record of this.#running.values()) record.stop(reason);
@@ -177,6 +186,7 @@ export class TaskRuntime {
     void this.#work(record, caller).finally(() => {
       if (this.#running.get(key) === record) this.#running.delete(key);
       this.#ended.set(key, record, record.log.bytes + record.request.content.length);
+      if (this.#running.size === 0) this.#emptied();
     });
   }
 

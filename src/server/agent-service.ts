@@ -1,0 +1,34 @@
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { type AgentService, CancelTaskResponseSchema, GetTaskResponseSchema } from "../contract/index.ts";
+import { type Caller, converse, processTask, streamTask, type TaskRuntime, validateTaskId } from "../task/index.ts";
+
+/** The identity of callers that proved none. */
+const anonymous = "anonymous";
+
+export interface AgentServiceOptions {
+  readonly runtime: TaskRuntime;
+  /** Aborted with a ConnectError when conversations without a running turn have to end. */
+  readonly idle: AbortSignal;
+}
+
+/** AgentService over the task runtime. */
+export function createAgentService({ runtime, idle }: AgentServiceOptions) {
+  return {
+    processTask: (request, context) => processTask(runtime, request, callerOf(context)),
+    streamResponse: (request, context) => streamTask(runtime, request, callerOf(context)),
+    converse: (requests, context) => converse(runtime, requests, { caller: callerOf(context), idle }),
+    getTask(request) {
+      validateTaskId(request.taskId, runtime.limits);
+      return create(GetTaskResponseSchema, { task: runtime.find(request.taskId, anonymous).describe() });
+    },
+    cancelTask(request) {
+      validateTaskId(request.taskId, runtime.limits);
+      return create(CancelTaskResponseSchema, { task: runtime.cancel(request.taskId, anonymous).describe() });
+    },
+  } satisfies ServiceImpl<typeof AgentService>;
+}
+
+function callerOf(context: HandlerContext): Caller {
+  return { identity: anonymous, signal: context.signal, timeoutMs: context.timeoutMs() };
+}

@@ -1,0 +1,233 @@
+import type { ConnectError, ConnectRouter } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import { AgentService as FirstAgentService } from "../../gen/agent/agent_pb.js";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
+import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
+import { Health as HealthService } from "../../gen/health/v1/health_pb.js";
+import { type Agent, cardOf } from "../agent/index.ts";
+import { AgentService } from "../contract/index.ts";
+import { type Limits, permissionDenied, resolveLimits, resourceExhausted } from "../core/index.ts";
+import { drainingError, TaskRuntime } from "../task/index.ts";
+import { createLogger, type LogOptions } from "../telemetry/index.ts";
+import {
+  type CorsOptions,
+  createListener,
+  createOriginPolicy,
+  createRpcHandler,
+  isLoopbackName,
+  pathOf,
+  type RpcHandler,
+  respondError,
+  type TlsOptions,
+  type WireHandler,
+} from "../wire/index.ts";
+import { createAgentService } from "./agent-service.ts";
+import { callValues, createCallLog } from "./calls.ts";
+import { createFirstContract } from "./first-contract.ts";
+import { createHealth, type Health } from "./health.ts";
+import { InFlight } from "./in-flight.ts";
+import { createPage, type PageHandler } from "./page.ts";
+import { createReflection } from "./reflection.ts";
+import { closeOnSignals } from "./signals.ts";
+
+export interface ServeOptions {
+  /** The agents, at least one, with distinct names. The first answers calls that name none. */
+  readonly agents: readonly Agent[];
+  /** Default 50051; 0 picks a free port. */
+  readonly port?: number;
+  /** The address to bind. Default `127.0.0.1`: callers are anonymous, so reach beyond this machine is a choice to make. */
+  readonly host?: string;
+  /** Serves TLS (1.3), HTTP/2 and HTTP/1.1 by ALPN. Default: clear text, both versions. */
+  readonly tls?: TlsOptions;
+  /** Bounds that differ from the defaults. */
+  readonly limits?: Partial<Limits>;
+  /** Web pages of other origins that may call. Default: none. */
+  readonly cors?: CorsOptions;
+  /** Registers other Connect services on the same port. */
+  readonly services?: (router: ConnectRouter) => void;
+  /** A logger, or how to make one. Default: to stderr, level info. */
+  readonly log?: Logger | LogOptions;
+  /** Serves the page at `GET /`. Default true. */
+  readonly page?: boolean;
+  /** Closes on SIGTERM and SIGINT and then exits 0. Default true; false leaves signals to the program. */
+  readonly signals?: boolean;
+}
+
+/** A server that listens. */
+export interface Server {
+  /** Scheme, host and port to call. */
+  readonly url: string;
+  readonly port: number;
+  /**
+   * Drains, then stops: health turns NOT_SERVING, peers get GOAWAY, new tasks UNAVAILABLE; calls in flight have `graceMs`
+   * (default: the limit `drainGraceMs`) to finish, then end with UNAVAILABLE. Calling it again waits for the same end.
+   */
+  close(options?: { graceMs?: number }): Promise<void>;
+}
+
+/**
+ * Serves agents on one port: gRPC, gRPC-Web and Connect over HTTP/2 and HTTP/1.1, with health and reflection.
+ *
+ * @throws TypeError for agents that are missing or share a name, RangeError for a wrong limit, and the bind error (EADDRINUSE …).
+ */
+export async function serve(options: ServeOptions): Promise<Server> {
+  const limits = resolveLimits(options.limits);
+  const log = isLogger(options.log) ? options.log : createLogger(options.log);
+  const parts = createParts(options, limits, log);
+  const { host = "127.0.0.1", port = 50051, tls } = options;
+  const onRequest = createRequestHandler({ ...parts, limits, cors: options.cors ?? { origins: [] }, host });
+  const listener = createListener({ limits, onRequest, ...(tls && { tls }) });
+  const address = await listener.listen(host, port);
+  const url = `${tls === undefined ? "http" : "https"}://${displayHost(host)}:${address.port}`;
+  log.info({ url, agents: options.agents.map((agent) => agent.name) }, "serving");
+
+  let closing: Promise<void> | undefined;
+  const close = async (graceMs: number) => {
+    log.info({ calls: parts.inFlight.count, tasks: parts.runtime.runningCount, graceMs }, "draining");
+    parts.drain();
+    listener.drain();
+    const idle = () => Promise.all([parts.inFlight.idle(), parts.runtime.idle()]);
+    if (!(await within(graceMs, idle()))) {
+      parts.stop();
+      await within(stopMs, idle());
+    }
+    await listener.close();
+    log.info("stopped");
+  };
+  const server: Server = {
+    url,
+    port: address.port,
+    close({ graceMs = limits.drainGraceMs } = {}) {
+      closing ??= close(graceMs);
+      return closing;
+    },
+  };
+  if (options.signals ?? true) closeOnSignals(server);
+  return server;
+}
+
+/** Time for the last errors to reach their callers once the grace time is over. */
+const stopMs = 1_000;
+
+interface Parts {
+  readonly rpc: RpcHandler;
+  readonly page: PageHandler | undefined;
+  readonly runtime: TaskRuntime;
+  readonly inFlight: InFlight;
+  /** Refuses what is new and ends what only waits. */
+  drain(): void;
+  /** Ends what is still at work. */
+  stop(): void;
+}
+
+function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts {
+  const agents = checkAgents(options.agents);
+  const runtime = new TaskRuntime({ agents, limits, log });
+  const idle = new AbortController();
+  const shutdown = new AbortController();
+  const agentService = createAgentService({ runtime, idle: idle.signal });
+  const mounted = (router: ConnectRouter) => {
+    router.service(AgentService, agentService);
+    router.service(FirstAgentService, createFirstContract(agentService));
+    options.services?.(router);
+  };
+  const { rpc, health } = withHealthAndReflection(mounted, (routes) =>
+    createRpcHandler({
+      limits,
+      routes,
+      interceptors: [createCallLog(log)],
+      contextValues: callValues,
+      shutdownSignal: shutdown.signal,
+    }),
+  );
+  const end = (controller: AbortController, error: ConnectError) => controller.abort(error);
+  return {
+    rpc,
+    runtime,
+    page: (options.page ?? true) ? createPage(agents.map(cardOf)) : undefined,
+    inFlight: new InFlight(),
+    drain() {
+      health.drain();
+      runtime.close(drainingError());
+      end(idle, drainingError());
+    },
+    stop() {
+      runtime.stopAll(drainingError());
+      end(shutdown, drainingError());
+    },
+  };
+}
+
+/** Health and reflection tell of every service, so those have to be known first. */
+function withHealthAndReflection(
+  mounted: (router: ConnectRouter) => void,
+  create: (routes: (router: ConnectRouter) => void) => RpcHandler,
+): { rpc: RpcHandler; health: Health } {
+  const services = [...create(mounted).services, HealthService, ServerReflection, ServerReflectionAlpha];
+  const health = createHealth(services.map((service) => service.typeName));
+  const reflection = createReflection(services);
+  const rpc = create((router) => {
+    mounted(router);
+    router.service(HealthService, health.service);
+    router.service(ServerReflection, reflection.v1);
+    router.service(ServerReflectionAlpha, reflection.v1alpha);
+  });
+  return { rpc, health };
+}
+
+interface HandlerParts extends Pick<Parts, "rpc" | "page" | "inFlight"> {
+  readonly limits: Limits;
+  readonly cors: CorsOptions;
+  readonly host: string;
+}
+
+function createRequestHandler({ rpc, page, inFlight, limits, cors, host }: HandlerParts): WireHandler {
+  const originOf = createOriginPolicy({ cors, loopback: isLoopbackName(host) });
+  return (request, response) => {
+    request.on("error", () => {}); // a broken request also closes its response, which is where it is noticed
+    inFlight.add(response);
+    if (request.rawHeaders.length / 2 > limits.maxHeaderPairs) {
+      const description = `the request has more than ${limits.maxHeaderPairs} headers`;
+      return respondError(request, response, resourceExhausted({ subject: "headers", description }), 431);
+    }
+    const verdict = originOf(request, response);
+    if (verdict === "foreign") {
+      const message = "pages of this origin may not call; name it in the server's cors.origins";
+      return respondError(request, response, permissionDenied(message, "ORIGIN_NOT_ALLOWED"));
+    }
+    if (verdict === "preflight") {
+      response.statusCode = 204;
+      response.end();
+      return;
+    }
+    if (rpc.has(pathOf(request)) || page?.(request, response) !== true) rpc.handle(request, response);
+  };
+}
+
+function checkAgents(agents: readonly Agent[]): readonly Agent[] {
+  if (agents.length === 0) throw new TypeError("serve needs at least one agent: serve({ agents: [defineAgent({ … })] })");
+  const names = agents.map((agent) => agent.name);
+  const repeated = names.find((name, index) => names.indexOf(name) !== index);
+  if (repeated !== undefined) throw new TypeError(`two agents are named "${repeated}"; names must be distinct`);
+  return agents;
+}
+
+function isLogger(log: Logger | LogOptions | undefined): log is Logger {
+  return log !== undefined && "child" in log;
+}
+
+/** The name by which this machine can call an address that stands for all of its own. */
+function displayHost(host: string): string {
+  if (host === "0.0.0.0" || host === "::") return "localhost";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+async function within(timeoutMs: number, work: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), timeoutMs);
+  });
+  const inTime = await Promise.race([work.then(() => true), late]);
+  clearTimeout(timer);
+  return inTime;
+}

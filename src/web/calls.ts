@@ -1,0 +1,110 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, type CallOptions as ConnectCallOptions, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { AgentService, type Task, type TaskRequestSchema, type TaskResponse, type TokenChunk } from "../contract/index.ts";
+
+/** What can be said of one call. */
+export interface CallOptions {
+  /** The agent to ask, by name. Default: the request's own `agentId`, then the server's default agent. */
+  readonly agent?: string;
+  /** Milliseconds until the call fails with DEADLINE_EXCEEDED; 0 takes away a default. Default: the server's longest deadline. */
+  readonly timeoutMs?: number;
+  /** Stops the call, and the task with it unless it is `detached`. The call then fails with CANCELLED. Default: none. */
+  readonly signal?: AbortSignal;
+  /** Request headers, gRPC's "metadata". A header given here replaces the default of the same name. */
+  readonly metadata?: HeadersInit;
+}
+
+/** What holds for every call that does not say otherwise. A signal belongs to one call and has no default. */
+export type CallDefaults = Omit<CallOptions, "signal">;
+
+/** What is asked: the question alone, or the contract's whole `TaskRequest`. */
+export type TaskInput = string | MessageInitShape<typeof TaskRequestSchema>;
+
+/**
+ * The calls that an agent answers. Each failure is a ConnectError, whose `code` is the gRPC code and whose details are those
+ * of `proto/agent/v1/agent.proto`.
+ */
+export interface AgentCalls {
+  /**
+   * Runs a task and gives the whole answer when it is finished or waits for tool results.
+   *
+   * @throws ConnectError what the task failed with; NOT_FOUND for an unknown agent; ALREADY_EXISTS when the `taskId` stands for
+   * another request.
+   */
+  process(task: TaskInput, options?: CallOptions): Promise<TaskResponse>;
+
+  /**
+   * Runs a task and gives its events as they come. Text is in `chunk.text`; pieces join without a separator.
+   *
+   * The call starts with the first read. Leaving the loop early stops it as the signal does. Can be read once; to go on after a
+   * broken connection, send the same `taskId` again with `fromIndex` one above the last chunk's `index`.
+   *
+   * @throws ConnectError as {@link AgentCalls.process}; OUT_OF_RANGE for a `fromIndex` beyond the end.
+   */
+  stream(task: TaskInput, options?: CallOptions): AsyncIterable<TokenChunk>;
+
+  /**
+   * Looks at a task and what it has produced so far, without waiting for it.
+   *
+   * @throws ConnectError NOT_FOUND when there is no such task, or it is another caller's.
+   */
+  get(taskId: string, options?: CallOptions): Promise<Task>;
+
+  /**
+   * Stops a task and everything that it called. A task that has ended stays as it is.
+   *
+   * @returns the task as it stands after that.
+   * @throws ConnectError NOT_FOUND when there is no such task, or it is another caller's.
+   */
+  cancel(taskId: string, options?: CallOptions): Promise<Task>;
+
+  /** The same calls with this agent as the default one. The server checks the name, with the first call. */
+  agent(name: string): AgentCalls;
+}
+
+/** The calls over any Connect transport, in a browser or in Node. The transport stays the caller's. */
+export function createAgentCalls(transport: Transport, defaults: CallDefaults = {}): AgentCalls {
+  const client = createClient(AgentService, transport);
+  return {
+    process: async (task, options = {}) =>
+      client.processTask(requestOf(task, options, defaults), callOptionsOf(options, defaults)),
+    stream: (task, options = {}) =>
+      stoppable(options.signal, (signal) =>
+        client.streamResponse(requestOf(task, options, defaults), callOptionsOf({ ...options, signal }, defaults)),
+      ),
+    get: async (taskId, options = {}) => present((await client.getTask({ taskId }, callOptionsOf(options, defaults))).task),
+    cancel: async (taskId, options = {}) =>
+      present((await client.cancelTask({ taskId }, callOptionsOf(options, defaults))).task),
+    agent: (name) => createAgentCalls(transport, { ...defaults, agent: name }),
+  };
+}
+
+/** Hands on what `start` gives. Connect's streams have no `return`, so a reader that leaves early would leave the call running. */
+async function* stoppable<T>(caller: AbortSignal | undefined, start: (signal: AbortSignal) => AsyncIterable<T>) {
+  const reader = new AbortController();
+  const signal = caller === undefined ? reader.signal : AbortSignal.any([caller, reader.signal]);
+  try {
+    yield* start(signal);
+  } finally {
+    reader.abort();
+  }
+}
+
+function requestOf(task: TaskInput, options: CallOptions, defaults: CallDefaults): MessageInitShape<typeof TaskRequestSchema> {
+  const request = typeof task === "string" ? { content: task } : task;
+  return { ...request, agentId: options.agent ?? (request.agentId || (defaults.agent ?? "")) };
+}
+
+function callOptionsOf(options: CallOptions, defaults: CallDefaults): ConnectCallOptions {
+  const headers = new Headers(defaults.metadata);
+  new Headers(options.metadata).forEach((value, name) => {
+    headers.set(name, value);
+  });
+  const { signal, timeoutMs = defaults.timeoutMs } = options;
+  return { headers, ...(signal !== undefined && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) };
+}
+
+function present(task: Task | undefined): Task {
+  if (task === undefined) throw new ConnectError("the server answered without the task", Code.Internal);
+  return task;
+}

@@ -1,0 +1,160 @@
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  createServer as createHttp2Server,
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from "node:http2";
+import { type AddressInfo, createServer as createNetServer, type Socket } from "node:net";
+import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from "node:tls";
+import type { Limits } from "../core/index.ts";
+import { createSessions, type Sessions } from "./sessions.ts";
+import { sniff } from "./sniff.ts";
+
+/** A request over either HTTP version. */
+export type WireRequest = IncomingMessage | Http2ServerRequest;
+/** The response to a {@link WireRequest}. */
+export type WireResponse = ServerResponse | Http2ServerResponse;
+/** Answers one request; it owns the response and must end it. */
+export type WireHandler = (request: WireRequest, response: WireResponse) => void;
+
+/** A server's certificate. */
+export interface TlsOptions extends Pick<SecureContextOptions, "cert" | "key" | "ca" | "passphrase"> {
+  /** The oldest TLS version taken. Default TLSv1.3. */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+}
+
+export interface ListenerOptions {
+  readonly limits: Limits;
+  readonly onRequest: WireHandler;
+  /** Serves TLS, with the HTTP version chosen by ALPN (RFC 7301); without it both versions in clear text. */
+  readonly tls?: TlsOptions;
+}
+
+/** One port that takes HTTP/1.1 and HTTP/2. */
+export interface Listener {
+  /** Binds and starts to accept; port 0 picks a free one. @throws the bind error, such as EADDRINUSE. */
+  listen(host: string, port: number): Promise<AddressInfo>;
+  /** Accepts no connection any more and tells every peer to send no new call here; calls in flight go on. */
+  drain(): void;
+  /** Ends every connection, whatever is in flight, and frees the port. */
+  close(): Promise<void>;
+}
+
+/**
+ * Creates the listener: a connection is HTTP/2 or HTTP/1.1 by ALPN with TLS, and by its first bytes without, each within
+ * `headersTimeoutMs`.
+ */
+export function createListener(options: ListenerOptions): Listener {
+  const { limits, tls } = options;
+  const sockets = new Set<Socket>();
+  const sessions = createSessions(limits);
+  const http1 = createHttp1(options);
+  const http2 = createHttp2(options, sessions);
+  const route = (socket: Socket) => routeSocket(socket, { http1, http2, timeoutMs: limits.headersTimeoutMs });
+  const server = tls === undefined ? createNetServer({ noDelay: true }, route) : createTls(tls, limits, route);
+  server.maxConnections = limits.maxConnections;
+  server.on("connection", (socket: Socket) => track(sockets, socket, limits.maxConnectionsPerAddress));
+  return {
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        server.once("error", reject);
+        server.listen(port, host, () => {
+          server.off("error", reject);
+          resolve(server.address() as AddressInfo); // a TCP server's address is never a pipe name
+        });
+      }),
+    drain() {
+      server.close();
+      sessions.drain();
+      http1.closeIdleConnections();
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        http1.close();
+        sessions.destroy();
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+function createHttp1({ limits, onRequest }: ListenerOptions): Server {
+  const server = createHttpServer(
+    {
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: 0, // bodies are timed by the kind of call: a client stream may last
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, 1_000),
+    },
+    onRequest,
+  );
+  // Node drops headers over the count silently; one more than allowed lets the handler see that there were too many.
+  server.maxHeadersCount = limits.maxHeaderPairs + 1;
+  // Sockets come from the sniffer, so this server never listens; its check of headersTimeout starts with this event.
+  server.emit("listening");
+  return server;
+}
+
+function createHttp2({ limits, onRequest }: ListenerOptions, sessions: Sessions): Http2Server {
+  const server = createHttp2Server(
+    {
+      settings: {
+        maxConcurrentStreams: limits.maxConcurrentStreams,
+        initialWindowSize: limits.streamWindowBytes,
+        maxHeaderListSize: limits.maxHeaderBytes,
+        enablePush: false,
+      },
+      maxHeaderListPairs: limits.maxHeaderPairs,
+      maxSessionMemory: limits.maxSessionMemoryMib,
+      streamResetBurst: limits.streamResetBurst,
+      streamResetRate: limits.streamResetsPerSecond,
+    },
+    onRequest,
+  );
+  server.on("session", (session) => sessions.add(session));
+  server.on("sessionError", () => {}); // Node has closed the session; its calls see their streams end
+  return server;
+}
+
+function createTls(tls: TlsOptions, limits: Limits, route: (socket: TLSSocket) => void) {
+  const { minVersion = "TLSv1.3", ...certificate } = tls;
+  const server = createTlsServer({
+    ...certificate,
+    minVersion,
+    ALPNProtocols: ["h2", "http/1.1"],
+    handshakeTimeout: limits.headersTimeoutMs,
+    noDelay: true,
+  });
+  server.on("secureConnection", route);
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
+  return server;
+}
+
+function routeSocket(socket: Socket | TLSSocket, to: { http1: Server; http2: Http2Server; timeoutMs: number }): void {
+  socket.on("error", () => socket.destroy()); // before a protocol owns it; afterwards the protocol's own handling comes first
+  if ("alpnProtocol" in socket && typeof socket.alpnProtocol === "string") {
+    (socket.alpnProtocol === "h2" ? to.http2 : to.http1).emit("connection", socket);
+    return;
+  }
+  const timer = setTimeout(() => socket.destroy(), to.timeoutMs);
+  socket.once("close", () => clearTimeout(timer));
+  sniff(socket, (version) => {
+    clearTimeout(timer);
+    (version === "2" ? to.http2 : to.http1).emit("connection", socket);
+  });
+}
+
+function track(sockets: Set<Socket>, socket: Socket, maxPerAddress: number): void {
+  if (maxPerAddress > 0) {
+    let open = 0;
+    for (const other of sockets) if (other.remoteAddress === socket.remoteAddress) open++;
+    if (open >= maxPerAddress) {
+      socket.destroy();
+      return;
+    }
+  }
+  sockets.add(socket);
+  socket.once("close", () => sockets.delete(socket));
+}
