@@ -1,0 +1,121 @@
+import { Status, type TokenChunk, type TokenUsage } from "../web/index.ts";
+import { citationItem } from "./citation.ts";
+import { element, find } from "./element.ts";
+import { limits } from "./limits.ts";
+
+/** The current question with its answer, and above it the earlier ones. */
+export interface Turn {
+  /** Moves what is there to the earlier ones and shows a new question. */
+  begin(question: string, agent: string): void;
+  /**
+   * Shows one event of the answer.
+   *
+   * @throws RangeError when the answer is longer than the page can show.
+   */
+  show(chunk: TokenChunk): void;
+  /** Shows how the answer ended: `sentence`, or else what the agent said of it. */
+  end(sentence?: string): void;
+  /** Shows what went wrong. */
+  fail(sentence: string): void;
+}
+
+/** The turn over the elements of the page. They are there from the start, as a live region must be to be read aloud. */
+export function createTurn(): Turn {
+  const parts = partsOfPage();
+  let status = Status.UNSPECIFIED;
+  let usage = { promptTokens: 0, completionTokens: 0 };
+  let shownChars = 0;
+
+  function showPart(chunk: TokenChunk): void {
+    const { text, citation, toolCall } = chunk;
+    if (text !== "") parts.answer.append(text);
+    if (citation !== undefined) {
+      parts.citations.append(citationItem(citation));
+      parts.sources.hidden = false;
+    }
+    if (toolCall !== undefined) parts.status.textContent = `Using ${toolCall.toolName}…`;
+    else if (text !== "") setText(parts.status, "Answering…");
+    if (chunk.usage !== undefined) usage = sum(usage, chunk.usage);
+    if (chunk.status !== Status.UNSPECIFIED) status = chunk.status;
+  }
+
+  return {
+    begin(question, agent) {
+      if (parts.asked.textContent !== "") keep(parts.turn, parts.history);
+      for (const part of [parts.answer, parts.citations, parts.error]) part.replaceChildren();
+      parts.sources.hidden = true;
+      parts.turn.classList.add("working");
+      parts.asked.replaceChildren(element("h2", "asked", question));
+      parts.answerer.textContent = agent;
+      parts.status.textContent = "Working…";
+      [status, usage, shownChars] = [Status.UNSPECIFIED, { promptTokens: 0, completionTokens: 0 }, 0];
+    },
+    show(chunk) {
+      const { text, citation } = chunk;
+      shownChars +=
+        text.length + (citation === undefined ? 0 : citation.uri.length + citation.title.length + citation.quote.length);
+      if (shownChars > limits.maxAnswerChars) throw new RangeError("it is longer than this page can show");
+      showPart(chunk);
+    },
+    end(sentence = endSentence(status)) {
+      parts.turn.classList.remove("working");
+      parts.status.textContent = sentence + usageText(usage);
+    },
+    fail(sentence) {
+      parts.turn.classList.remove("working");
+      parts.status.replaceChildren();
+      parts.error.textContent = sentence;
+    },
+  };
+}
+
+function partsOfPage() {
+  return {
+    turn: find("#turn", HTMLElement),
+    history: find("#history", HTMLOListElement),
+    asked: find("#asked", HTMLDivElement),
+    answerer: find("#answerer", HTMLParagraphElement),
+    answer: find("#answer", HTMLElement),
+    sources: find("#sources", HTMLDivElement),
+    citations: find("#citations", HTMLOListElement),
+    status: find("#status", HTMLParagraphElement),
+    error: find("#error", HTMLParagraphElement),
+  };
+}
+
+/** Copies the turn to the earlier ones. A copy has no ids and is not read aloud again. */
+function keep(turn: HTMLElement, history: HTMLOListElement): void {
+  const copy = element("li", turn.className);
+  copy.append(...turn.cloneNode(true).childNodes);
+  for (const part of copy.querySelectorAll("[id]")) {
+    for (const attribute of ["id", "role", "aria-live"]) part.removeAttribute(attribute);
+  }
+  history.append(copy);
+  while (history.children.length > limits.maxTurns) history.firstElementChild?.remove();
+}
+
+/** Sets a text only when it changes, so that it is read aloud once. */
+function setText(part: HTMLElement, text: string): void {
+  if (part.textContent !== text) part.textContent = text;
+}
+
+const endSentences: Partial<Record<Status, string>> = {
+  [Status.COMPLETED]: "Completed",
+  [Status.REQUIRES_TOOL_CALL]: "Waits for the result of a tool, which this page cannot give",
+};
+
+function endSentence(status: Status): string {
+  return endSentences[status] ?? "Ended";
+}
+
+function usageText({ promptTokens, completionTokens }: Pick<TokenUsage, "promptTokens" | "completionTokens">): string {
+  if (promptTokens + completionTokens === 0) return "";
+  return ` · ${promptTokens.toLocaleString("en")} tokens read, ${completionTokens.toLocaleString("en")} written`;
+}
+
+function sum(one: Pick<TokenUsage, "promptTokens" | "completionTokens">, other: TokenUsage) {
+  return {
+    promptTokens: one.promptTokens + other.promptTokens,
+    completionTokens: one.completionTokens + other.completionTokens,
+  };
+}

@@ -1,0 +1,22 @@
+import { type ServeOptions, type Server, serve } from "../../src/index.ts";
+import { asking, echo, failing, remembering } from "./agents.ts";
+
+/** Servers of the tests that run; closed after each test file. */
+const servers = new Set<Server>();
+
+/** A real server on a free port, silent, with the test agents unless others are given. */
+export async function startServer(options: Partial<ServeOptions> = {}): Promise<Server> {
+  const server = await serve({
+    agents: [echo, failing, asking, remembering],
+    port: 0,
+    signals: false,
+    log: { level: "silent" },
+    ...options,
+  });
+  servers.add(server);
+  return server;
+}
+
+afterAll(async () => {
+  await Promise.all([...servers].map((server) => server.close({ graceMs: 0 })));
+});
