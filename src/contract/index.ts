@@ -1,4 +1,4 @@
-/** The generated messages and services of the contract (`proto/agent/v1`). */
+/** The generated messages and services of the contract (`proto/agent/v1`), and the google.rpc details that its errors carry. */
 export type {
   CancelTaskRequest,
   CancelTaskResponse,
@@ -43,3 +43,11 @@ export {
   ToolCallSchema,
   ToolResultSchema,
 } from "../../gen/agent/v1/task_pb.js";
+export {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  PreconditionFailureSchema,
+  QuotaFailureSchema,
+  ResourceInfoSchema,
+  RetryInfoSchema,
+} from "../../gen/google/rpc/error_details_pb.js";
