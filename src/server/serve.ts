@@ -20,6 +20,7 @@ import {
   respondError,
   type TlsOptions,
   type WireHandler,
+  type WireRequest,
 } from "../wire/index.ts";
 import { createAgentService } from "./agent-service.ts";
 import { callValues, createCallLog } from "./calls.ts";
@@ -186,10 +187,8 @@ function createRequestHandler({ rpc, page, inFlight, limits, cors, host }: Handl
   return (request, response) => {
     request.on("error", () => {}); // a broken request also closes its response, which is where it is noticed
     inFlight.add(response);
-    if (request.rawHeaders.length / 2 > limits.maxHeaderPairs) {
-      const description = `the request has more than ${limits.maxHeaderPairs} headers`;
-      return respondError(request, response, resourceExhausted({ subject: "headers", description }), 431);
-    }
+    const excess = excessHeaders(request, limits);
+    if (excess !== undefined) return respondError(request, response, excess, 431);
     const verdict = originOf(request, response);
     if (verdict === "foreign") {
       const message = "pages of this origin may not call; name it in the server's cors.origins";
@@ -202,6 +201,18 @@ function createRequestHandler({ rpc, page, inFlight, limits, cors, host }: Handl
     }
     if (rpc.has(pathOf(request)) || page?.(request, response) !== true) rpc.handle(request, response);
   };
+}
+
+/** The field-size overhead of RFC 9113, section 6.5.2. */
+const headerOverheadBytes = 32;
+
+/** Node drops HTTP/1.1 headers over the count in silence, and heeds the size of HTTP/2's only once the peer has agreed to it. */
+function excessHeaders({ rawHeaders }: WireRequest, { maxHeaderPairs, maxHeaderBytes }: Limits): ConnectError | undefined {
+  const pairs = rawHeaders.length / 2;
+  const bytes = rawHeaders.reduce((sum, text) => sum + text.length, pairs * headerOverheadBytes);
+  if (pairs <= maxHeaderPairs && bytes <= maxHeaderBytes + maxHeaderPairs * headerOverheadBytes) return undefined;
+  const description = `the request's headers are more than ${maxHeaderPairs}, or over ${maxHeaderBytes} bytes`;
+  return resourceExhausted({ subject: "headers", description });
 }
 
 function checkAgents(agents: readonly Agent[]): readonly Agent[] {

@@ -8,13 +8,10 @@ import {
   type Interceptor,
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
-import {
-  compressionBrotli,
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from "@connectrpc/connect-node";
-import { errorDetails, type Limits, toPeerError } from "../core/index.ts";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import { type Limits, toPeerError } from "../core/index.ts";
+import { compressions } from "./compression.ts";
+import { jsonOptions } from "./json.ts";
 import type { WireHandler, WireRequest, WireResponse } from "./listener.ts";
 import { respondError } from "./responses.ts";
 
@@ -43,10 +40,10 @@ export interface RpcHandler {
 export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const { limits } = options;
   const router = createConnectRouter({
-    acceptCompression: [compressionGzip, compressionBrotli],
+    acceptCompression: compressions,
     readMaxBytes: limits.maxMessageBytes,
     writeMaxBytes: limits.maxMessageBytes,
-    jsonOptions: { registry: errorDetails },
+    jsonOptions,
     interceptors: [...(options.interceptors ?? [])],
     ...(options.shutdownSignal && { shutdownSignal: options.shutdownSignal }),
   });

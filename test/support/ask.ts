@@ -1,27 +1,40 @@
 import { pino } from "pino";
-import type { Agent, AgentCard } from "../../src/agent/index.ts";
+import { type Agent, type AgentContext, type AgentHandle, cardOf, type Task } from "../../src/agent/index.ts";
 import type { AgentEvent } from "../../src/core/index.ts";
 
 /** Runs an agent by itself, without a server, and collects its events. */
-export async function ask(agent: Agent, content: string, metadata: Record<string, string> = {}): Promise<AgentEvent[]> {
+export function ask(agent: Agent, content: string, metadata: Record<string, string> = {}): Promise<AgentEvent[]> {
+  return askAmong([], agent, { content, metadata });
+}
+
+/** Runs an agent that can call others, without a server, and collects its events. */
+export async function askAmong(others: readonly Agent[], agent: Agent, task: Partial<Task>): Promise<AgentEvent[]> {
   const events: AgentEvent[] = [];
-  const task = { id: "task", content, metadata, availableTools: [], toolResults: [] };
-  const cards: AgentCard[] = [];
-  const ctx = {
+  for await (const event of run(agent, task, contextWith(others))) events.push(event);
+  return events;
+}
+
+async function* run(agent: Agent, task: Partial<Task>, ctx: AgentContext): AsyncGenerator<AgentEvent> {
+  const defaults = { id: "task", content: "", metadata: {}, availableTools: [], toolResults: [] };
+  for await (const event of agent.run({ ...defaults, ...task }, ctx)) {
+    yield typeof event === "string" ? { case: "text", value: event } : event;
+  }
+}
+
+function contextWith(others: readonly Agent[]): AgentContext {
+  return {
     signal: new AbortController().signal,
     timeoutMs: () => 60_000,
     log: pino({ level: "silent" }),
     agents: {
-      cards,
-      capability: (): never => {
-        throw new Error("this agent runs alone");
+      cards: others.map(cardOf),
+      capability(name): AgentHandle {
+        const other = others.find(({ capabilities }) => capabilities.includes(name));
+        if (!other) throw new Error(`no agent here can ${name}`);
+        return { card: cardOf(other), stream: (content, options) => run(other, { content, ...options }, contextWith([])) };
       },
     },
   };
-  for await (const event of agent.run(task, ctx)) {
-    events.push(typeof event === "string" ? { case: "text", value: event } : event);
-  }
-  return events;
 }
 
 /** The whole text of an answer. */
