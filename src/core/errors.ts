@@ -27,35 +27,32 @@ interface ErrorOptions {
 /** INVALID_ARGUMENT with a BadRequest that names each field. Fix the request; do not retry. */
 export function invalidArgument(violations: readonly FieldViolation[], options?: ErrorOptions): ConnectError {
   const message = violations.map(({ field, description }) => `${field} ${description}`).join("; ");
-  return failure(Code.InvalidArgument, message, options, [
-    detail(BadRequestSchema, { fieldViolations: violations.map(({ field, description }) => ({ field, description })) }),
-  ]);
+  const fieldViolations = violations.map(({ field, description }) => ({ field, description }));
+  return failure(Code.InvalidArgument, message, { ...options, details: [detail(BadRequestSchema, { fieldViolations })] });
 }
 
 /** NOT_FOUND with a ResourceInfo. `hint` says what there is instead. */
 export function notFound(resource: { type: string; name: string; hint?: string }): ConnectError {
   const { type, name, hint } = resource;
   const description = `there is no ${type} "${name}"${hint === undefined ? "" : `; ${hint}`}`;
-  return failure(Code.NotFound, description, undefined, [
-    detail(ResourceInfoSchema, { resourceType: type, resourceName: name, description }),
-  ]);
+  const info = detail(ResourceInfoSchema, { resourceType: type, resourceName: name, description });
+  return failure(Code.NotFound, description, { details: [info] });
 }
 
 /** ALREADY_EXISTS with an ErrorInfo whose `reason` programs can compare. */
 export function alreadyExists(message: string, info: Pick<ErrorInfo, "reason" | "metadata">): ConnectError {
-  return failure(Code.AlreadyExists, message, undefined, [detail(ErrorInfoSchema, { ...info, domain: errorDomain })]);
+  return failure(Code.AlreadyExists, message, { details: [detail(ErrorInfoSchema, { ...info, domain: errorDomain })] });
 }
 
 /** FAILED_PRECONDITION with a PreconditionFailure: the request is well-formed but the state does not allow it. */
 export function failedPrecondition(violation: { type: string; subject: string; description: string }): ConnectError {
-  return failure(Code.FailedPrecondition, violation.description, undefined, [
-    detail(PreconditionFailureSchema, { violations: [violation] }),
-  ]);
+  const details = [detail(PreconditionFailureSchema, { violations: [violation] })];
+  return failure(Code.FailedPrecondition, violation.description, { details });
 }
 
 /** PERMISSION_DENIED with an ErrorInfo whose `reason` programs can compare. */
 export function permissionDenied(message: string, reason: string): ConnectError {
-  return failure(Code.PermissionDenied, message, undefined, [detail(ErrorInfoSchema, { reason, domain: errorDomain })]);
+  return failure(Code.PermissionDenied, message, { details: [detail(ErrorInfoSchema, { reason, domain: errorDomain })] });
 }
 
 /** RESOURCE_EXHAUSTED with a QuotaFailure and, when waiting helps, a RetryInfo of `retryMs` milliseconds. */
@@ -63,12 +60,12 @@ export function resourceExhausted(quota: { subject: string; description: string;
   const { subject, description, retryMs } = quota;
   const details = [detail(QuotaFailureSchema, { violations: [{ subject, description }] })];
   if (retryMs !== undefined) details.push(retryDetail(retryMs));
-  return failure(Code.ResourceExhausted, description, undefined, details);
+  return failure(Code.ResourceExhausted, description, { details });
 }
 
 /** UNAVAILABLE with a RetryInfo of `retryMs` milliseconds: the same call may succeed later or elsewhere. */
 export function unavailable(message: string, retryMs: number, options?: ErrorOptions): ConnectError {
-  return failure(Code.Unavailable, message, options, [retryDetail(retryMs)]);
+  return failure(Code.Unavailable, message, { ...options, details: [retryDetail(retryMs)] });
 }
 
 /** OUT_OF_RANGE: an index before or beyond what there is. */
@@ -97,15 +94,14 @@ export function toPeerError(thrown: unknown, message = "the server failed in an 
   return internal(message, { cause: thrown });
 }
 
-function failure(
-  code: Code,
-  message: string,
-  options?: ErrorOptions,
-  details: { desc: DescMessage; value: object }[] = [],
-): ConnectError {
-  // ConnectError pairs a detail's descriptor and value by type; across a list of different ones TypeScript cannot.
-  const outgoing = details as ConstructorParameters<typeof ConnectError>[3];
-  return new ConnectError(message, code, undefined, outgoing, options?.cause);
+interface FailureOptions extends ErrorOptions {
+  readonly details?: readonly { desc: DescMessage; value: object }[];
+}
+
+function failure(code: Code, message: string, { details = [], cause }: FailureOptions = {}): ConnectError {
+  type Details = ConstructorParameters<typeof ConnectError>[3];
+  const outgoing = [...details] as Details; // each pairs a descriptor with its message, which a list of different ones cannot say
+  return new ConnectError(message, code, undefined, outgoing, cause);
 }
 
 function detail<Desc extends DescMessage>(desc: Desc, value: MessageInitShape<Desc>): { desc: DescMessage; value: object } {

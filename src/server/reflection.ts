@@ -25,16 +25,17 @@ type Question = ServerReflectionRequest["messageRequest"];
  * others call without our files. The two versions differ in their package alone.
  */
 export function createReflection(services: readonly DescService[]): {
-  v1: ServiceImpl<typeof ServerReflection>;
-  v1alpha: ServiceImpl<typeof ServerReflectionAlpha>;
+  v1: Partial<ServiceImpl<typeof ServerReflection>>;
+  v1alpha: Partial<ServiceImpl<typeof ServerReflectionAlpha>>;
 } {
   const index = indexOf(services);
   async function* answers<Request extends { host: string; messageRequest: Question }>(requests: AsyncIterable<Request>) {
-    for await (const { $typeName: _, ...originalRequest } of requests as AsyncIterable<Request & { $typeName: string }>) {
-      yield { validHost: originalRequest.host, originalRequest, messageResponse: index.answer(originalRequest.messageRequest) };
+    for await (const request of requests) {
+      yield { validHost: request.host, originalRequest: request, messageResponse: index.answer(request.messageRequest) };
     }
   }
-  return { v1: { serverReflectionInfo: answers }, v1alpha: { serverReflectionInfo: answers } } as never;
+  const implementation = { serverReflectionInfo: answers } as object; // one for both: their messages differ by type name alone
+  return { v1: implementation, v1alpha: implementation };
 }
 
 function indexOf(services: readonly DescService[]) {

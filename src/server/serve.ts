@@ -103,7 +103,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       return closing;
     },
   };
-  if (options.signals ?? true) closeOnSignals(server);
+  if (options.signals ?? true) closeOnSignals(() => server.close());
   return server;
 }
 
@@ -188,11 +188,11 @@ function createRequestHandler({ rpc, page, inFlight, limits, cors, host }: Handl
     request.on("error", () => {}); // a broken request also closes its response, which is where it is noticed
     inFlight.add(response);
     const excess = excessHeaders(request, limits);
-    if (excess !== undefined) return respondError(request, response, excess, 431);
+    if (excess !== undefined) return respondError({ request, response }, excess, 431);
     const verdict = originOf(request, response);
     if (verdict === "foreign") {
       const message = "pages of this origin may not call; name it in the server's cors.origins";
-      return respondError(request, response, permissionDenied(message, "ORIGIN_NOT_ALLOWED"));
+      return respondError({ request, response }, permissionDenied(message, "ORIGIN_NOT_ALLOWED"));
     }
     if (verdict === "preflight") {
       response.statusCode = 204;

@@ -8,6 +8,7 @@ import {
   TaskRequestSchema,
 } from "../contract/index.ts";
 import { cancelled, type Finish, type TaskEvent } from "../core/index.ts";
+import type { LogEntry } from "./log.ts";
 import type { TaskRecord } from "./record.ts";
 import type { Caller, TaskRuntime } from "./runtime.ts";
 import { toRpcStatus } from "./status.ts";
@@ -57,7 +58,7 @@ async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: Tur
     turns.current = record;
     for await (const { index, event } of record.log.read(from, signal)) {
       from = index + 1;
-      yield respondEvent(turns, record, index, event);
+      yield respondEvent(turns, record, { index, event });
     }
     if (record.status !== Status.REQUIRES_TOOL_CALL) break;
     const results = await turns.toolResults(record, signal);
@@ -68,7 +69,8 @@ async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: Tur
   turns.current = undefined;
 }
 
-function respondEvent(turns: TurnQueue, record: TaskRecord, index: number, event: TaskEvent): ConverseResponse {
+function respondEvent(turns: TurnQueue, record: TaskRecord, entry: Pick<LogEntry, "index" | "event">): ConverseResponse {
+  const { index, event } = entry;
   if (event.case !== "finish") return respond(turns, record.id, { index, event });
   return respond(turns, record.id, { index, finish: event.value, record });
 }

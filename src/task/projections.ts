@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type TaskRequest, type TaskResponse, type TokenChunk, TokenChunkSchema } from "../contract/index.ts";
 import { outOfRange, type TaskEvent } from "../core/index.ts";
+import type { LogEntry } from "./log.ts";
 import type { TaskRecord } from "./record.ts";
 import type { Caller, TaskRuntime } from "./runtime.ts";
 
@@ -26,9 +27,9 @@ export async function* streamTask(runtime: TaskRuntime, request: TaskRequest, ca
   const record = runtime.submit(request, caller);
   using _held = record.hold();
   checkRange(record, request.fromIndex);
-  for await (const { index, event, isFinal } of record.log.read(request.fromIndex, caller.signal)) {
-    throwIfFailed(event);
-    yield toChunk(record.id, index, event, isFinal);
+  for await (const entry of record.log.read(request.fromIndex, caller.signal)) {
+    throwIfFailed(entry.event);
+    yield toChunk(record.id, entry);
   }
 }
 
@@ -42,7 +43,7 @@ function throwIfFailed(event: TaskEvent): void {
   if (event.case === "finish" && event.value.error !== undefined) throw event.value.error;
 }
 
-function toChunk(taskId: string, index: number, event: TaskEvent, isFinal: boolean): TokenChunk {
+function toChunk(taskId: string, { index, event, isFinal }: LogEntry): TokenChunk {
   const chunk = create(TokenChunkSchema, { taskId, index, isFinal });
   switch (event.case) {
     case "text":

@@ -18,8 +18,7 @@ const textDecoder = {
 /** How messages are read from and written as JSON: strict UTF-8, no `__proto__`, error details with their types. */
 export const jsonOptions: Partial<JsonReadOptions & JsonWriteOptions> = {
   registry: errorDetails,
-  // Connect reads this option too, though its type does not say so.
-  ...({ textDecoder } as object),
+  ...({ textDecoder } as object), // Connect reads this option too, though its type does not say so
 };
 
 function decodeUtf8(bytes: Uint8Array): string {

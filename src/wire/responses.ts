@@ -13,11 +13,17 @@ const httpStatus = new Map<Code, number>([
   [Code.Unavailable, 503],
 ]);
 
+/** A request and its response. */
+export interface WireExchange {
+  readonly request: WireRequest;
+  readonly response: WireResponse;
+}
+
 /**
  * Answers a request that reached no method with an error in the caller's own protocol: gRPC and gRPC-Web as "trailers only"
  * (gRPC over HTTP/2, "Responses"), everybody else as the JSON of the Connect protocol.
  */
-export function respondError(request: WireRequest, response: WireResponse, error: ConnectError, status?: number): void {
+export function respondError({ request, response }: WireExchange, error: ConnectError, status?: number): void {
   const contentType = request.headers["content-type"] ?? "";
   if (!contentType.startsWith("application/grpc")) {
     respondJson(response, status ?? httpStatus.get(error.code) ?? 500, Buffer.from(errorToJsonBytes(error, undefined)));

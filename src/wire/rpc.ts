@@ -13,7 +13,7 @@ import { type Limits, toPeerError } from "../core/index.ts";
 import { compressions } from "./compression.ts";
 import { jsonOptions } from "./json.ts";
 import type { WireHandler, WireRequest, WireResponse } from "./listener.ts";
-import { respondError } from "./responses.ts";
+import { respondError, type WireExchange } from "./responses.ts";
 
 export interface RpcHandlerOptions {
   readonly limits: Limits;
@@ -55,7 +55,7 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
     has: (path) => handlers.has(path),
     handle(request, response) {
       const handler = handlers.get(pathOf(request));
-      if (handler === undefined) respondError(request, response, unknownMethod(services, pathOf(request)));
+      if (handler === undefined) respondError({ request, response }, unknownMethod(services, pathOf(request)));
       else void answer(handler, { request, response, options });
     },
   };
@@ -66,9 +66,7 @@ export function pathOf(request: WireRequest): string {
   return request.url?.split("?", 1)[0] ?? "";
 }
 
-interface Exchange {
-  readonly request: WireRequest;
-  readonly response: WireResponse;
+interface Exchange extends WireExchange {
   readonly options: RpcHandlerOptions;
 }
 
@@ -82,7 +80,7 @@ async function answer(handler: UniversalHandler, { request, response, options }:
   } catch (thrown) {
     // A caller that went away needs no answer; a request that could not even be read gets one.
     if (response.headersSent) response.destroy();
-    else respondError(request, response, toPeerError(thrown));
+    else respondError({ request, response }, toPeerError(thrown));
   }
 }
 
@@ -130,7 +128,7 @@ function refuse(handler: UniversalHandler, { request, response }: Exchange, stat
       ? `HTTP method ${request.method} does not call ${handler.method.name}; use ${handler.allowedMethods.join(" or ")}`
       : `content-type ${JSON.stringify(request.headers["content-type"] ?? "")} is not served here; use one of ${types}`;
   if (status === 405) response.setHeader("allow", handler.allowedMethods.join(", "));
-  respondError(request, response, new ConnectError(message, Code.InvalidArgument), status);
+  respondError({ request, response }, new ConnectError(message, Code.InvalidArgument), status);
 }
 
 function unknownMethod(services: readonly DescService[], path: string): ConnectError {

@@ -1,0 +1,88 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import calculate from "../examples/team/calculate.ts";
+import research from "../examples/team/research.ts";
+import schedule from "../examples/team/schedule.ts";
+import summarize from "../examples/team/summarize.ts";
+import triage from "../examples/team/triage.ts";
+import { defaultLimits, type Server } from "../src/index.ts";
+import { startServer } from "./support/server.ts";
+
+const root = join(import.meta.dirname, "..");
+const readme = readFileSync(join(root, "README.md"), "utf8");
+const run = promisify(execFile);
+
+/** The TypeScript of the README, in order, by a word that each piece has. */
+function piece(having: string): string {
+  const pieces = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
+  const found = pieces.filter((code) => code.includes(having));
+  if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} pieces of the README have ${having}`);
+  return found[0].replaceAll("http://localhost:50051", server.url).replace("port: 50051", "port: 0");
+}
+
+let server: Server;
+let folder: string;
+
+beforeAll(async () => {
+  server = await startServer({ agents: [triage, schedule, research, calculate, summarize] });
+  mkdirSync(join(root, ".cache"), { recursive: true });
+  folder = mkdtempSync(join(root, ".cache/readme-")); // within the package, so that "convoke" is the package itself
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs the pieces as one program, as built, and gives what it prints. */
+async function runPieces(...code: string[]): Promise<string> {
+  writeFileSync(join(folder, "shout.ts"), piece("async *run"));
+  const file = join(folder, "program.ts");
+  writeFileSync(file, code.join("\n"));
+  return (await run(process.execPath, [file], { cwd: root, timeout: 20_000 })).stdout;
+}
+
+const client = () => `import { connect } from "convoke"; const agents = connect("${server.url}");`;
+
+test("the agent of ten lines is served and answers", async () => {
+  const printed = await runPieces(
+    piece("await serve("),
+    `import { connect } from "convoke";
+    const agents = connect(server.url);
+    const answer = await agents.process("hello there");
+    console.log(answer.content, answer.citations[0].quote);
+    agents.close();
+    await server.close();`,
+  );
+  expect(printed).toBe("HELLO THERE  hello there\n");
+});
+
+test("the calls from Node answer", async () => {
+  const printed = await runPieces(piece("agents.converse()"));
+  expect(printed).toContain("399.5");
+  expect(printed).toContain("math:");
+  expect(printed).toContain("30 minutes with Ana and Ben");
+});
+
+test("the call from a browser answers", async () => {
+  const browser = `globalThis.location = { origin: "${server.url}" };
+    globalThis.document = { body: { append: (text) => process.stdout.write(text) } };`;
+  expect(await runPieces(browser, piece("convoke/web"))).toMatch(/task log/i);
+});
+
+test("the stream that goes on where it was has the index after the last", async () => {
+  const printed = await runPieces(client(), piece("fromIndex = chunk.index"), "console.log(fromIndex > 1); agents.close();");
+  expect(printed).toBe("true\n");
+});
+
+test("the error is told by its code and its details", async () => {
+  const printed = await runPieces(client(), piece("BadRequestSchema"), "agents.close();");
+  expect(printed).toBe("content is missing; say what is asked\n");
+});
+
+test("the table of limits names limits that there are", () => {
+  const table = /### Limits[\s\S]*?### Errors/.exec(readme)?.[0] ?? "";
+  const rows = [...table.matchAll(/^\| (`.*?) \|/gm)].map(([, cell = ""]) => cell);
+  const names = rows.flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, name = ""]) => name));
+  expect(names.length).toBeGreaterThan(10);
+  expect(names.filter((name) => !Object.hasOwn(defaultLimits, name))).toEqual([]);
+});
