@@ -117,6 +117,47 @@ describe("one port in clear text", () => {
   });
 });
 
+describe("a request message that does not come", () => {
+  test("ends an HTTP/1.1 call with DEADLINE_EXCEEDED and closes the connection", async () => {
+    const socket = await tcp(await startServer({ limits: { unaryBodyTimeoutMs: 100 } }));
+    socket.write(`${http1Request.slice(0, http1Request.indexOf("\r\n\r\n")).replace("\r\nconnection: close", "")}\r\n\r\n{`);
+    expect(await readAll(socket)).toMatch(/^HTTP\/1\.1 504 [\s\S]*"deadline_exceeded"[\s\S]*did not arrive within 100 ms/);
+  });
+
+  test("ends an HTTP/2 call with DEADLINE_EXCEEDED, and the connection goes on", async () => {
+    const { url } = await startServer({ limits: { unaryBodyTimeoutMs: 100 } });
+    const session = connectHttp2(url);
+    const open = () =>
+      session.request({ ":method": "POST", ":path": "/agent.v1.AgentService/ProcessTask", "content-type": "application/grpc" });
+    const slow = open();
+    slow.write(Buffer.from([0, 0, 0, 0, 4, 0x1a]));
+    const [trailers] = await once(slow.resume(), "trailers");
+    expect(trailers["grpc-status"]).toBe("4");
+    const next = open();
+    next.end(Buffer.from([0, 0, 0, 0, 4, 0x1a, 2, 0x68, 0x69]));
+    expect((await once(next.resume(), "trailers"))[0]["grpc-status"]).toBe("0");
+    session.destroy();
+  });
+
+  test("does not end a conversation, which may last", async () => {
+    const { url } = await startServer({ limits: { unaryBodyTimeoutMs: 50 } });
+    const agents = connect(url);
+    const chat = agents.converse();
+    chat.send("one");
+    const texts: string[] = [];
+    for await (const { event } of chat) {
+      if (event.case === "text") texts.push(event.value);
+      if (event.case !== "turnFinished") continue;
+      if (texts.length === 1) {
+        await once(AbortSignal.timeout(100), "abort"); // longer than a unary message may take
+        chat.send("two");
+      } else chat.end();
+    }
+    expect(texts).toEqual(["one ", "two "]);
+    agents.close();
+  });
+});
+
 describe("one port with TLS", () => {
   test("takes HTTP/2 and HTTP/1.1 by ALPN, and nothing older than TLS 1.3", async () => {
     const tls = await createCertificate();
