@@ -73,6 +73,23 @@ test("a turn that fails ends itself, with its reason, and the next one runs", as
   ]);
 });
 
+test("a turn whose task id is taken by another request ends itself, and the next one runs", async () => {
+  const chat = (await startClient()).converse();
+  chat.send({ taskId: "taken", content: "one" });
+  chat.send({ taskId: "taken", content: "two" });
+  chat.send("three");
+  chat.end();
+  const finished: [status: Status, code: number | undefined][] = [];
+  for await (const { event } of chat) {
+    if (event.case === "turnFinished") finished.push([event.value.status, event.value.error?.code]);
+  }
+  expect(finished).toEqual([
+    [Status.COMPLETED, undefined],
+    [Status.ERROR, Code.AlreadyExists],
+    [Status.COMPLETED, undefined],
+  ]);
+});
+
 test("a tool result lets the waiting turn go on, in one numbering", async () => {
   const chat = (await startClient()).agent("asking").converse();
   chat.send({ content: "Berlin", availableTools: [{ name: "clock" }] });

@@ -15,6 +15,7 @@ import type {
   ServerReflectionResponseSchema,
 } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import type { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
+import { errorDetails } from "../core/index.ts";
 
 /** The answer to one question, without the type name, so that both versions of the service can send it. */
 type Answer = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"]>;
@@ -41,6 +42,7 @@ export function createReflection(services: readonly DescService[]): {
 function indexOf(services: readonly DescService[]) {
   const files = new Map<string, DescFile>();
   for (const service of services) collect(service.file, files);
+  for (const detail of errorDetails) collect(detail.file, files); // no service imports them, but errors carry them
   const symbols = new Map<string, DescFile>();
   const extensions: DescExtension[] = [];
   for (const file of files.values()) addSymbols(file, symbols, extensions);

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
 import {
   type ConverseRequest,
   type ConverseResponse,
@@ -7,11 +8,11 @@ import {
   type TaskRequest,
   TaskRequestSchema,
 } from "../contract/index.ts";
-import { cancelled, type Finish, type TaskEvent } from "../core/index.ts";
+import { cancelled, type Finish, type TaskEvent, toPeerError } from "../core/index.ts";
 import type { LogEntry } from "./log.ts";
 import type { TaskRecord } from "./record.ts";
 import type { Caller, TaskRuntime } from "./runtime.ts";
-import { toRpcStatus } from "./status.ts";
+import { statusOfError, toRpcStatus } from "./status.ts";
 import { TurnQueue } from "./turns.ts";
 
 /**
@@ -34,7 +35,7 @@ export async function* converse(
     for (;;) {
       const turn = await turns.next(waiting);
       if (turn === undefined) break;
-      if (turn.cancelled) yield respond(turns, turn.request.taskId, { index: 0, finish: cancelledTurn() });
+      if (turn.cancelled) yield refuse(turns, turn.request, cancelled("the caller cancelled the turn before it began"));
       else yield* runTurn(runtime, turn.request, { turns, caller, signal });
     }
   } finally {
@@ -51,7 +52,12 @@ interface TurnOptions {
 
 async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: TurnOptions): AsyncGenerator<ConverseResponse> {
   const { turns, caller, signal } = options;
-  let record = runtime.submit(request, caller);
+  const submitted = attempt(() => runtime.submit(request, caller));
+  if (submitted instanceof ConnectError) {
+    yield refuse(turns, request, submitted);
+    return;
+  }
+  let record = submitted;
   using _held = record.hold();
   let from = 0;
   for (;;) {
@@ -95,6 +101,15 @@ function respond(turns: TurnQueue, taskId: string, response: Response): Converse
   return finished;
 }
 
-function cancelledTurn(): Finish {
-  return { status: Status.CANCELLED, error: cancelled("the caller cancelled the turn before it began") };
+/** Ends a turn that never ran. */
+function refuse(turns: TurnQueue, request: TaskRequest, error: ConnectError): ConverseResponse {
+  return respond(turns, request.taskId, { index: 0, finish: { status: statusOfError(error), error } });
+}
+
+function attempt<T>(work: () => T): T | ConnectError {
+  try {
+    return work();
+  } catch (thrown) {
+    return toPeerError(thrown);
+  }
 }

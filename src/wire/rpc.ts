@@ -122,7 +122,8 @@ function stopReading(response: WireResponse): void {
 }
 
 function refuse(handler: UniversalHandler, { request, response }: Exchange, status: number): void {
-  const types = "application/json, application/proto, application/grpc, application/grpc-web";
+  const prefix = handler.method.methodKind === "unary" ? "application/" : "application/connect+";
+  const types = `${prefix}json, ${prefix}proto, application/grpc, application/grpc-web`;
   const message =
     status === 405
       ? `HTTP method ${request.method} does not call ${handler.method.name}; use ${handler.allowedMethods.join(" or ")}`
