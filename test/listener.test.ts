@@ -238,6 +238,20 @@ describe("a drain", () => {
     agents.close();
   });
 
+  test("ends a conversation whose turn waits for a tool result", async () => {
+    const server = await startServer();
+    const agents = connect(server.url);
+    const chat = agents.agent("asking").converse();
+    chat.send({ content: "Berlin", availableTools: [{ name: "clock" }] });
+    let closed: Promise<void> | undefined;
+    const reading = (async () => {
+      for await (const { event } of chat) if (event.case === "turnFinished") closed = server.close();
+    })();
+    await expect(reading).rejects.toThrow(/shutting down/);
+    await closed;
+    agents.close();
+  });
+
   test("ends an idle conversation, after the running turn of a busy one", async () => {
     const gate = createGate();
     const server = await startServer({ agents: [gate.agent] });

@@ -36,7 +36,7 @@ export async function* converse(
       const turn = await turns.next(waiting);
       if (turn === undefined) break;
       if (turn.cancelled) yield refuse(turns, turn.request, cancelled("the caller cancelled the turn before it began"));
-      else yield* runTurn(runtime, turn.request, { turns, caller, signal });
+      else yield* runTurn(runtime, turn.request, { turns, caller, signal, waiting });
     }
   } finally {
     turns.close();
@@ -48,10 +48,12 @@ interface TurnOptions {
   readonly turns: TurnQueue;
   readonly caller: Caller;
   readonly signal: AbortSignal;
+  /** Aborted like `signal`, and also when a drain ends what only waits. */
+  readonly waiting: AbortSignal;
 }
 
 async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: TurnOptions): AsyncGenerator<ConverseResponse> {
-  const { turns, caller, signal } = options;
+  const { turns, caller, signal, waiting } = options;
   const submitted = attempt(() => runtime.submit(request, caller));
   if (submitted instanceof ConnectError) {
     yield refuse(turns, request, submitted);
@@ -67,7 +69,7 @@ async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: Tur
       yield respondEvent(turns, record, { index, event });
     }
     if (record.status !== Status.REQUIRES_TOOL_CALL) break;
-    const results = await turns.toolResults(record, signal);
+    const results = await turns.toolResults(record, waiting);
     if (results === undefined) break;
     if (results.length === 0) continue; // cancelled while it waited: its last event is in the log
     record = runtime.submit(create(TaskRequestSchema, { taskId: record.id, toolResults: results }), caller);
