@@ -14,7 +14,11 @@ const lockCovers = process.platform === "linux" && process.arch === "x64";
 
 function digest(files) {
   const hash = createHash("sha256");
-  for (const file of files) hash.update(file).update("\0").update(readFileSync(join(root, file)));
+  for (const file of files)
+    hash
+      .update(file)
+      .update("\0")
+      .update(readFileSync(join(root, file)));
   return hash.digest("hex");
 }
 
@@ -40,7 +44,14 @@ if (!marked(installMark, wanted)) {
   writeFileSync(installMark, digest(["package.json", ...(lockCovers ? ["package-lock.json"] : [])]));
 }
 
-const source = digest([...sources("src"), ...sources("gen"), "package.json", "tsconfig.json", "tsconfig.build.json", "vite.config.ts"]);
+const source = digest([
+  ...sources("src"),
+  ...sources("gen"),
+  "package.json",
+  "tsconfig.json",
+  "tsconfig.build.json",
+  "vite.config.ts",
+]);
 if (!marked(buildMark, source)) {
   process.stderr.write("Building …\n");
   rmSync(join(root, "dist"), { recursive: true, force: true });
