@@ -1,20 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type Agents, type Chat, connect, type ServeOptions, Status } from "../src/index.ts";
+import { type Chat, Status } from "../src/index.ts";
 import { createGate } from "./support/agents.ts";
-import { startServer } from "./support/server.ts";
-
-const open = new Set<Agents>();
-
-async function startClient(options: Partial<ServeOptions> = {}): Promise<Agents> {
-  const { url } = await startServer(options);
-  const agents = connect(url);
-  open.add(agents);
-  return agents;
-}
-
-afterAll(() => {
-  for (const agents of open) agents.close();
-});
+import { startClient } from "./support/server.ts";
 
 /** Reads a conversation to its end: each turn's text and how it finished. */
 async function readTurns(chat: Chat, onFinished: (status: Status) => void = () => {}) {

@@ -1,21 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, QuotaFailureSchema, ResourceInfoSchema, RetryInfoSchema } from "../src/contract/index.ts";
-import { type Agents, connect, defineAgent, type ServeOptions, Status } from "../src/index.ts";
+import { defineAgent, Status } from "../src/index.ts";
 import { createGate } from "./support/agents.ts";
-import { startServer } from "./support/server.ts";
-
-const open = new Set<Agents>();
-
-async function startClient(options: Partial<ServeOptions> = {}): Promise<Agents> {
-  const { url } = await startServer(options);
-  const agents = connect(url);
-  open.add(agents);
-  return agents;
-}
-
-afterAll(() => {
-  for (const agents of open) agents.close();
-});
+import { startClient } from "./support/server.ts";
 
 async function failure(call: Promise<unknown>): Promise<ConnectError> {
   return call.then(

@@ -16,29 +16,31 @@ export interface Health {
   drain(): void;
 }
 
-/** @param services names that can be asked for; the empty name stands for the server as a whole. */
-export function createHealth(services: readonly string[]): Health {
-  const known = new Set(["", ...services]);
+/** @param services names that can be asked for, read when they are; the empty name stands for the server as a whole. */
+export function createHealth(services: () => readonly string[]): Health {
+  const isKnown = (service: string) => service === "" || services().includes(service);
   const draining = new AbortController();
   const statusOf = (service: string): ServingStatus => {
-    if (!known.has(service)) return ServingStatus.SERVICE_UNKNOWN;
+    if (!isKnown(service)) return ServingStatus.SERVICE_UNKNOWN;
     return draining.signal.aborted ? ServingStatus.NOT_SERVING : ServingStatus.SERVING;
   };
   return {
     drain: () => draining.abort(),
     service: {
       check({ service }) {
-        if (!known.has(service)) throw notFound({ type: "service", name: service });
+        if (!isKnown(service)) throw notFound({ type: "service", name: service });
         return response(statusOf(service));
       },
       async *watch({ service }, { signal }) {
         yield response(statusOf(service));
         await aborted([draining.signal, signal]);
         signal.throwIfAborted();
-        if (known.has(service)) yield response(statusOf(service));
+        if (isKnown(service)) yield response(statusOf(service));
         throw drainingError();
       },
-      list: () => ({ statuses: Object.fromEntries([...known].map((service) => [service, response(statusOf(service))])) }),
+      list: () => ({
+        statuses: Object.fromEntries(["", ...services()].map((service) => [service, response(statusOf(service))])),
+      }),
     },
   };
 }

@@ -24,13 +24,16 @@ type Question = ServerReflectionRequest["messageRequest"];
 /**
  * `grpc.reflection.v1` and `v1alpha` (gRPC server reflection protocol) over a set of services: lets grpcurl, `buf curl` and
  * others call without our files. The two versions differ in their package alone.
+ *
+ * @param services read with the first question.
  */
-export function createReflection(services: readonly DescService[]): {
+export function createReflection(services: () => readonly DescService[]): {
   v1: Partial<ServiceImpl<typeof ServerReflection>>;
   v1alpha: Partial<ServiceImpl<typeof ServerReflectionAlpha>>;
 } {
-  const index = indexOf(services);
+  let index: ReturnType<typeof indexOf> | undefined;
   async function* answers<Request extends { host: string; messageRequest: Question }>(requests: AsyncIterable<Request>) {
+    index ??= indexOf(services());
     for await (const request of requests) {
       yield { validHost: request.host, originalRequest: request, messageResponse: index.answer(request.messageRequest) };
     }

@@ -1,4 +1,4 @@
-import type { ConnectError, ConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { AgentService as FirstAgentService } from "../../gen/agent/agent_pb.js";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
@@ -6,26 +6,15 @@ import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflec
 import { Health as HealthService } from "../../gen/health/v1/health_pb.js";
 import { type Agent, cardOf } from "../agent/index.ts";
 import { AgentService } from "../contract/index.ts";
-import { type Limits, permissionDenied, resolveLimits, resourceExhausted } from "../core/index.ts";
+import { type Limits, resolveLimits } from "../core/index.ts";
 import { drainingError, TaskRuntime } from "../task/index.ts";
 import { createLogger, type LogOptions } from "../telemetry/index.ts";
-import {
-  type CorsOptions,
-  createListener,
-  createOriginPolicy,
-  createRpcHandler,
-  isLoopbackName,
-  pathOf,
-  type RpcHandler,
-  respondError,
-  type TlsOptions,
-  type WireHandler,
-  type WireRequest,
-} from "../wire/index.ts";
+import { type CorsOptions, createListener, createRpcHandler, type RpcHandler, type TlsOptions } from "../wire/index.ts";
 import { createAgentService } from "./agent-service.ts";
 import { callValues, createCallLog } from "./calls.ts";
 import { createFirstContract } from "./first-contract.ts";
-import { createHealth, type Health } from "./health.ts";
+import { createFront } from "./front.ts";
+import { createHealth } from "./health.ts";
 import { InFlight } from "./in-flight.ts";
 import { createPage, type PageHandler } from "./page.ts";
 import { createReflection } from "./reflection.ts";
@@ -76,7 +65,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const log = isLogger(options.log) ? options.log : createLogger(options.log);
   const parts = createParts(options, limits, log);
   const { host = "127.0.0.1", port = 50051, tls } = options;
-  const onRequest = createRequestHandler({ ...parts, limits, cors: options.cors ?? { origins: [] }, host });
+  const onRequest = createFront({ ...parts, limits, cors: options.cors ?? { origins: [] }, host });
   const listener = createListener({ limits, onRequest, ...(tls && { tls }) });
   const address = await listener.listen(host, port);
   const url = `${tls === undefined ? "http" : "https"}://${displayHost(host)}:${address.port}`;
@@ -127,21 +116,22 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
   const idle = new AbortController();
   const shutdown = new AbortController();
   const agentService = createAgentService({ runtime, idle: idle.signal });
-  const mounted = (router: ConnectRouter) => {
-    router.service(AgentService, agentService);
-    router.service(FirstAgentService, createFirstContract(agentService));
-    options.services?.(router);
-  };
-  const { rpc, health } = withHealthAndReflection(mounted, (routes) =>
-    createRpcHandler({
-      limits,
-      routes,
-      interceptors: [createCallLog(log)],
-      contextValues: callValues,
-      shutdownSignal: shutdown.signal,
-    }),
-  );
-  const end = (controller: AbortController, error: ConnectError) => controller.abort(error);
+  const health = createHealth(() => rpc.services.map((service) => service.typeName));
+  const reflection = createReflection(() => rpc.services);
+  const rpc = createRpcHandler({
+    limits,
+    interceptors: [createCallLog(log)],
+    contextValues: callValues,
+    shutdownSignal: shutdown.signal,
+    routes(router) {
+      router.service(AgentService, agentService);
+      router.service(FirstAgentService, createFirstContract(agentService));
+      router.service(HealthService, health.service);
+      router.service(ServerReflection, reflection.v1);
+      router.service(ServerReflectionAlpha, reflection.v1alpha);
+      options.services?.(router);
+    },
+  });
   return {
     rpc,
     runtime,
@@ -150,69 +140,13 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
     drain() {
       health.drain();
       runtime.close(drainingError());
-      end(idle, drainingError());
+      idle.abort(drainingError());
     },
     stop() {
       runtime.stopAll(drainingError());
-      end(shutdown, drainingError());
+      shutdown.abort(drainingError());
     },
   };
-}
-
-/** Health and reflection tell of every service, so those have to be known first. */
-function withHealthAndReflection(
-  mounted: (router: ConnectRouter) => void,
-  create: (routes: (router: ConnectRouter) => void) => RpcHandler,
-): { rpc: RpcHandler; health: Health } {
-  const services = [...create(mounted).services, HealthService, ServerReflection, ServerReflectionAlpha];
-  const health = createHealth(services.map((service) => service.typeName));
-  const reflection = createReflection(services);
-  const rpc = create((router) => {
-    mounted(router);
-    router.service(HealthService, health.service);
-    router.service(ServerReflection, reflection.v1);
-    router.service(ServerReflectionAlpha, reflection.v1alpha);
-  });
-  return { rpc, health };
-}
-
-interface HandlerParts extends Pick<Parts, "rpc" | "page" | "inFlight"> {
-  readonly limits: Limits;
-  readonly cors: CorsOptions;
-  readonly host: string;
-}
-
-function createRequestHandler({ rpc, page, inFlight, limits, cors, host }: HandlerParts): WireHandler {
-  const originOf = createOriginPolicy({ cors, loopback: isLoopbackName(host) });
-  return (request, response) => {
-    request.on("error", () => {}); // a broken request also closes its response, which is where it is noticed
-    inFlight.add(response);
-    const excess = excessHeaders(request, limits);
-    if (excess !== undefined) return respondError({ request, response }, excess, 431);
-    const verdict = originOf(request, response);
-    if (verdict === "foreign") {
-      const message = "pages of this origin may not call; name it in the server's cors.origins";
-      return respondError({ request, response }, permissionDenied(message, "ORIGIN_NOT_ALLOWED"));
-    }
-    if (verdict === "preflight") {
-      response.statusCode = 204;
-      response.end();
-      return;
-    }
-    if (rpc.has(pathOf(request)) || page?.(request, response) !== true) rpc.handle(request, response);
-  };
-}
-
-/** The field-size overhead of RFC 9113, section 6.5.2. */
-const headerOverheadBytes = 32;
-
-/** Node drops HTTP/1.1 headers over the count in silence, and heeds the size of HTTP/2's only once the peer has agreed to it. */
-function excessHeaders({ rawHeaders }: WireRequest, { maxHeaderPairs, maxHeaderBytes }: Limits): ConnectError | undefined {
-  const pairs = rawHeaders.length / 2;
-  const bytes = rawHeaders.reduce((sum, text) => sum + text.length, pairs * headerOverheadBytes);
-  if (pairs <= maxHeaderPairs && bytes <= maxHeaderBytes + maxHeaderPairs * headerOverheadBytes) return undefined;
-  const description = `the request's headers are more than ${maxHeaderPairs}, or over ${maxHeaderBytes} bytes`;
-  return resourceExhausted({ subject: "headers", description });
 }
 
 function checkAgents(agents: readonly Agent[]): readonly Agent[] {

@@ -1,17 +1,7 @@
-import { Code, type ConnectError } from "@connectrpc/connect";
-import { codeToString, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import type { Code, ConnectError } from "@connectrpc/connect";
+import { codeToHttpStatus, codeToString, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import type { WireRequest, WireResponse } from "./listener.ts";
-
-/** HTTP statuses of the Connect protocol for the codes that are answered outside of a call. */
-const httpStatus = new Map<Code, number>([
-  [Code.InvalidArgument, 400],
-  [Code.PermissionDenied, 403],
-  [Code.Unimplemented, 404],
-  [Code.NotFound, 404],
-  [Code.ResourceExhausted, 429],
-  [Code.Unavailable, 503],
-]);
 
 /** A request and its response. */
 export interface WireExchange {
@@ -26,7 +16,7 @@ export interface WireExchange {
 export function respondError({ request, response }: WireExchange, error: ConnectError, status?: number): void {
   const contentType = request.headers["content-type"] ?? "";
   if (!contentType.startsWith("application/grpc")) {
-    respondJson(response, status ?? httpStatus.get(error.code) ?? 500, Buffer.from(errorToJsonBytes(error, undefined)));
+    respondJson(response, status ?? codeToHttpStatus(error.code), Buffer.from(errorToJsonBytes(error, undefined)));
     return;
   }
   const trailer = new Headers();

@@ -55,7 +55,7 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
     has: (path) => handlers.has(path),
     handle(request, response) {
       const handler = handlers.get(pathOf(request));
-      if (handler === undefined) respondError({ request, response }, unknownMethod(services, pathOf(request)));
+      if (handler === undefined) respondError({ request, response }, unknownMethod(services, pathOf(request)), 404);
       else void answer(handler, { request, response, options });
     },
   };

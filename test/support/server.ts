@@ -1,4 +1,4 @@
-import { type ServeOptions, type Server, serve } from "../../src/index.ts";
+import { type Agents, connect, type ServeOptions, type Server, serve } from "../../src/index.ts";
 import { asking, echo, failing, remembering } from "./agents.ts";
 
 /** Servers of the tests that run; closed after each test file. */
@@ -17,6 +17,16 @@ export async function startServer(options: Partial<ServeOptions> = {}): Promise<
   return server;
 }
 
+const clients = new Set<Agents>();
+
+/** A client of a server of its own. */
+export async function startClient(options: Partial<ServeOptions> = {}): Promise<Agents> {
+  const agents = connect((await startServer(options)).url);
+  clients.add(agents);
+  return agents;
+}
+
 afterAll(async () => {
+  for (const agents of clients) agents.close();
   await Promise.all([...servers].map((server) => server.close({ graceMs: 0 })));
 });

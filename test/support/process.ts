@@ -1,0 +1,118 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { findTool } from "./tools.ts";
+
+export const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The built program; `npm test` builds it first. */
+const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+
+/** How a process ended, and all that it wrote. */
+export interface Exit {
+  /** The exit code; null when a signal ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A process at work. */
+export interface Process {
+  readonly child: ChildProcess;
+  /** Settles when it has ended and its output is read. */
+  readonly exit: Promise<Exit>;
+  /**
+   * Waits until the pattern stands in what it wrote to the stream after the last match, and gives the match.
+   *
+   * @throws Error when it ends without it.
+   */
+  seen(pattern: RegExp, stream?: "stdout" | "stderr"): Promise<RegExpExecArray>;
+  /** Writes to its standard input and leaves it open. */
+  type(text: string): void;
+}
+
+export interface ProcessOptions {
+  /** All of its standard input. Default: nothing at all; "open" leaves it to {@link Process.type}. */
+  readonly input?: string | "open";
+  /** Differences from the environment of the tests. */
+  readonly env?: Record<string, string | undefined>;
+  /** Default: the repository. */
+  readonly cwd?: string;
+}
+
+const processes = new Set<Process>();
+
+afterAll(async () => {
+  for (const { child } of processes) child.kill("SIGKILL");
+  await Promise.all([...processes].map(({ exit }) => exit));
+});
+
+/** Starts the command line program. */
+export function convoke(args: readonly string[], options: ProcessOptions = {}): Process {
+  return start([process.execPath, main, ...args], options);
+}
+
+/** Runs it to its end. */
+export function runConvoke(args: readonly string[], options: ProcessOptions = {}): Promise<Exit> {
+  return convoke(args, options).exit;
+}
+
+/** Runs a line as a person pastes it into a shell, with this Node first on the PATH. */
+export function paste(line: string, options: ProcessOptions = {}): Process {
+  const PATH = `${fileURLToPath(new URL(".", `file://${process.execPath}`))}:${process.env["PATH"]}`;
+  return start(["bash", "-o", "pipefail", "-c", line], { ...options, env: { PATH, ...options.env } });
+}
+
+/** The command line program, quoted for {@link paste}. */
+export const quotedConvoke = `"${process.execPath}" "${main}"`;
+
+const script = findTool("script", "SCRIPT");
+
+/** Why there can be no terminal here; undefined when there can. */
+export const noTerminal = script.path === undefined ? "script of util-linux is not on PATH" : undefined;
+
+/** Starts it in a terminal: what it writes, to standard output and error, comes as standard output, and keys go to its input. */
+export function convokeInTerminal(args: readonly string[]): Process {
+  const line = `exec ${quotedConvoke} ${args.map((arg) => `'${arg}'`).join(" ")}`;
+  const env = { TERM: "xterm", CI: undefined, SHELL: "/bin/sh" }; // CI would keep the spinner still
+  return start([script.path ?? "", "-qec", line, "/dev/null"], { input: "open", env });
+}
+
+function start([file = "", ...args]: readonly string[], options: ProcessOptions): Process {
+  const { input = "", env = {}, cwd = root } = options;
+  const child = spawn(file, args, { cwd, env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
+  const output = { stdout: "", stderr: "" };
+  const read = { stdout: 0, stderr: 0 };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (text: string) => {
+      output[name] += text;
+      child.emit("output");
+    });
+  }
+  child.stdin.on("error", () => {}); // it may end before it has read everything
+  if (input !== "open") child.stdin.end(input);
+  const exit = once(child, "close").then(([code]: (number | null)[]) => ({ code: code ?? null, ...output }));
+  let ended = false;
+  void exit.then(() => {
+    ended = true;
+    child.emit("output");
+  });
+  const process_: Process = {
+    child,
+    exit,
+    async seen(pattern, stream = "stdout") {
+      for (;;) {
+        const match = pattern.exec(output[stream].slice(read[stream]));
+        if (match !== null) {
+          read[stream] += match.index + match[0].length;
+          return match;
+        }
+        if (ended) throw new Error(`it ended without ${pattern} in ${stream}: ${JSON.stringify(output)}`);
+        await once(child, "output");
+      }
+    },
+    type: (text) => void child.stdin.write(text),
+  };
+  processes.add(process_);
+  return process_;
+}
