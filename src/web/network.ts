@@ -21,8 +21,11 @@ async function* read<T>(messages: AsyncIterable<T>) {
   }
 }
 
-/** fetch, and the body that it gives, fail with a TypeError for every network error (Fetch standard, section 5.6). */
+/**
+ * fetch, and the body that it gives, fail with a TypeError for every network error (Fetch standard, section 5.6). It is told by its
+ * name: frames and workers have a TypeError of their own.
+ */
 function networkError(thrown: unknown): unknown {
-  if (!(thrown instanceof TypeError)) return thrown;
+  if (typeof thrown !== "object" || thrown === null || !("name" in thrown) || thrown.name !== "TypeError") return thrown;
   return new ConnectError("the server cannot be reached", Code.Unavailable, undefined, undefined, thrown);
 }
