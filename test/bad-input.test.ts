@@ -92,18 +92,14 @@ describe.each<[protocol: string, rows: [what: string, request: RawRequest, outco
         "invalid_argument",
       ],
       ["a negative timeout", json({ content: "x" }, { headers: { "connect-timeout-ms": "-1" } }), "invalid_argument"],
-      ["another content type", json("{}", { type: "text/plain" }), "invalid_argument"],
-      ["another charset", json("{}", { type: "application/json; charset=latin1" }), "invalid_argument"],
-      ["no content type", { path: unary, body: "{}" }, "invalid_argument"],
+      ["another content type", json("{}", { type: "text/plain" }), "http 415"],
+      ["another charset", json("{}", { type: "application/json; charset=latin1" }), "http 415"],
+      ["no content type", { path: unary, body: "{}" }, "http 415"],
       ["an unknown method", json("{}", { path: `${service}/Nope` }), "unimplemented"],
       ["an unknown service", json("{}", { path: "/nope.Nope/ProcessTask" }), "unimplemented"],
       ["a path that is none", json("{}", { path: "//%00/../x" }), "unimplemented"],
-      ["PUT", json("{}", { method: "PUT" }), "invalid_argument"],
-      [
-        "GET of a method with side effects",
-        { method: "GET", path: `${unary}?message=%7B%7D&encoding=json` },
-        "invalid_argument",
-      ],
+      ["PUT", json("{}", { method: "PUT" }), "http 405"],
+      ["GET of a method with side effects", { method: "GET", path: `${unary}?message=%7B%7D&encoding=json` }, "http 405"],
       ["GET without a message", { method: "GET", path: `${service}/GetTask` }, /invalid_argument|http 415/],
       [
         "GET with a bad message",
@@ -113,7 +109,7 @@ describe.each<[protocol: string, rows: [what: string, request: RawRequest, outco
       [
         "GET with an unknown encoding",
         { method: "GET", path: `${service}/GetTask?message=x&encoding=xml` },
-        "invalid_argument",
+        "http 415",
       ],
     ],
   ],
@@ -319,5 +315,22 @@ describe("HTTP/1.1", () => {
     ],
   ])("%s", async (_what, bytes, answer) => {
     expect(await tcpExchange(server.port, bytes)).toMatch(answer);
+  });
+
+  test.each([
+    [
+      "is refused before its body is read",
+      "POST /agent.v1.AgentService/ProcessTask HTTP/1.1",
+      "content-encoding: zstd",
+      "content-type: application/json",
+    ],
+    ["is too large", "POST /agent.v1.AgentService/ProcessTask HTTP/1.1", "content-type: application/json"],
+    ["calls no method", "POST /agent.v1.AgentService/Nope HTTP/1.1", "content-type: application/json"],
+    ["has another content type", "DELETE /agent.v1.AgentService/ProcessTask HTTP/1.1", "content-type: text/plain"],
+  ])("a connection goes on after a request that %s", async (_what, ...lines) => {
+    const first = Buffer.concat([Buffer.from(head(...lines, "host: x", `content-length: ${fiveMiB.length}`)), fiveMiB]);
+    const second = `${head("POST /agent.v1.AgentService/ProcessTask HTTP/1.1", "host: x", "content-type: application/json", "content-length: 18", "connection: close")}{"content":"next"}`;
+    const answers = await tcpExchange(server.port, Buffer.concat([first, Buffer.from(second)]));
+    expect(answers).toMatch(/^HTTP\/1\.1 [45][\s\S]*HTTP\/1\.1 200 OK[\s\S]*"content":"next "/);
   });
 });

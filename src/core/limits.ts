@@ -4,7 +4,7 @@
  * Units are last in the name. Defaults follow gRPC's and Envoy's edge practice; each line says why it is there.
  */
 export const defaultLimits = {
-  /** One message on the wire, and again after decompression. gRPC's own default. */
+  /** One message that arrives, on the wire and again after decompression. gRPC's own default. */
   maxMessageBytes: 4 * 1024 * 1024,
   /** All headers of a request together (RFC 9113, section 6.5.2). */
   maxHeaderBytes: 16 * 1024,

@@ -1,6 +1,6 @@
 import {
   Code,
-  ConnectError,
+  type ConnectError,
   createContextKey,
   createContextValues,
   type Interceptor,
@@ -17,21 +17,15 @@ export function callValues(request: WireRequest) {
   return createContextValues().set(peerKey, request.socket?.remoteAddress ?? "");
 }
 
-/**
- * The outermost interceptor: one log line a call (method, protocol, peer, code, duration; never bodies or metadata), and no
- * error leaves but typed ones.
- */
+/** One log line a call: method, protocol, peer, code, duration; never bodies or metadata. */
 export function createCallLog(log: Logger): Interceptor {
   return (next) => async (request) => {
     const startMs = performance.now();
-    const fields = {
-      rpc: `${request.service.typeName}/${request.method.name}`,
-      type: request.header.get("content-type") ?? "",
-      peer: request.contextValues.get(peerKey),
-    };
     const done = (error?: ConnectError) => {
       const line = {
-        ...fields,
+        rpc: `${request.service.typeName}/${request.method.name}`,
+        type: request.header.get("content-type") ?? "",
+        peer: request.contextValues.get(peerKey),
         code: error === undefined ? "ok" : codeName(error.code),
         ms: Math.round(performance.now() - startMs),
       };
@@ -39,43 +33,27 @@ export function createCallLog(log: Logger): Interceptor {
         log.error({ ...line, err: error.cause ?? error }, "call");
       else log.info(line, "call");
     };
-    const failed = (thrown: unknown): ConnectError => {
-      const error = request.signal.aborted ? abortError(request.signal, thrown) : toPeerError(thrown);
-      done(error);
-      return error;
-    };
     try {
       const response = await next(request);
-      if (response.stream) return { ...response, message: observed(response, { done, failed }) };
+      if (response.stream) return { ...response, message: observed(response, done) };
       done();
       return response;
     } catch (thrown) {
-      throw failed(thrown);
+      done(toPeerError(thrown));
+      throw thrown;
     }
   };
 }
 
-interface Observer {
-  readonly done: () => void;
-  readonly failed: (thrown: unknown) => ConnectError;
-}
-
-async function* observed({ message }: StreamResponse, { done, failed }: Observer) {
-  let ended = false;
+async function* observed({ message }: StreamResponse, done: (error?: ConnectError) => void) {
+  let outcome: ConnectError | undefined = cancelled("the caller left"); // unless it comes to an end
   try {
     yield* message;
-    ended = true;
-    done();
+    outcome = undefined;
   } catch (thrown) {
-    ended = true;
-    throw failed(thrown);
+    outcome = toPeerError(thrown);
+    throw thrown;
   } finally {
-    if (!ended) failed(cancelled("the caller left"));
+    done(outcome);
   }
-}
-
-/** After an abort, whatever broke first, the abort is the reason. */
-function abortError(signal: AbortSignal, thrown: unknown): ConnectError {
-  if (thrown instanceof ConnectError) return thrown;
-  return signal.reason instanceof ConnectError ? signal.reason : cancelled("the caller left");
 }

@@ -1,4 +1,4 @@
-import type { JsonReadOptions, JsonWriteOptions } from "@bufbuild/protobuf";
+import { createRegistry, type JsonReadOptions, type JsonWriteOptions, type Registry } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { errorDetails } from "../core/index.ts";
 
@@ -16,10 +16,12 @@ const textDecoder = {
 };
 
 /** How messages are read from and written as JSON: strict UTF-8, no `__proto__`, error details with their types. */
-export const jsonOptions: Partial<JsonReadOptions & JsonWriteOptions> = {
-  registry: errorDetails,
-  ...({ textDecoder } as object), // Connect reads this option too, though its type does not say so
-};
+export function createJsonOptions(types: Registry = createRegistry()): Partial<JsonReadOptions & JsonWriteOptions> {
+  return {
+    registry: createRegistry(errorDetails, types),
+    ...({ textDecoder } as object), // Connect reads this option too, though its type does not say so
+  };
+}
 
 function decodeUtf8(bytes: Uint8Array): string {
   try {

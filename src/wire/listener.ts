@@ -19,9 +19,11 @@ export type WireResponse = ServerResponse | Http2ServerResponse;
 export type WireHandler = (request: WireRequest, response: WireResponse) => void;
 
 /** A server's certificate. */
-export interface TlsOptions extends Pick<SecureContextOptions, "cert" | "key" | "ca" | "passphrase"> {
+export interface TlsOptions extends Pick<SecureContextOptions, "cert" | "key" | "passphrase"> {
   /** The oldest TLS version taken. Default TLSv1.3. */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  /** Asks every peer for a certificate that one of these PEM authorities signed, and refuses the others. Default: asks nobody. */
+  readonly clientCa?: string | Buffer;
 }
 
 export interface ListenerOptions {
@@ -52,7 +54,8 @@ export function createListener(options: ListenerOptions): Listener {
   const http1 = createHttp1(options);
   const http2 = createHttp2(options, sessions);
   const route = (socket: Socket) => routeSocket(socket, { http1, http2, timeoutMs: limits.headersTimeoutMs });
-  const server = tls === undefined ? createNetServer({ noDelay: true }, route) : createTls(tls, limits, route);
+  const server =
+    tls === undefined ? createNetServer({ noDelay: true, allowHalfOpen: true }, route) : createTls(tls, limits, route);
   server.maxConnections = limits.maxConnections;
   server.on("connection", (socket: Socket) => track(sockets, socket, limits.maxConnectionsPerAddress));
   return {
@@ -119,31 +122,48 @@ function createHttp2({ limits, onRequest }: ListenerOptions, sessions: Sessions)
 }
 
 function createTls(tls: TlsOptions, limits: Limits, route: (socket: TLSSocket) => void) {
-  const { minVersion = "TLSv1.3", ...certificate } = tls;
+  const { minVersion = "TLSv1.3", clientCa, ...certificate } = tls;
   const server = createTlsServer({
     ...certificate,
+    ...(clientCa !== undefined && { ca: clientCa, requestCert: true, rejectUnauthorized: true }),
     minVersion,
     ALPNProtocols: ["h2", "http/1.1"],
     handshakeTimeout: limits.headersTimeoutMs,
     noDelay: true,
+    allowHalfOpen: true,
   });
   server.on("secureConnection", route);
   server.on("tlsClientError", (_error, socket) => socket.destroy());
   return server;
 }
 
-function routeSocket(socket: Socket | TLSSocket, to: { http1: Server; http2: Http2Server; timeoutMs: number }): void {
+interface Protocols {
+  readonly http1: Server;
+  readonly http2: Http2Server;
+  readonly timeoutMs: number;
+}
+
+function routeSocket(socket: Socket | TLSSocket, protocols: Protocols): void {
   socket.on("error", () => socket.destroy()); // before a protocol owns it; afterwards the protocol's own handling comes first
   if ("alpnProtocol" in socket && typeof socket.alpnProtocol === "string") {
-    (socket.alpnProtocol === "h2" ? to.http2 : to.http1).emit("connection", socket);
+    handOver(socket, socket.alpnProtocol === "h2" ? "2" : "1.1", protocols);
     return;
   }
-  const timer = setTimeout(() => socket.destroy(), to.timeoutMs);
+  const giveUp = () => socket.destroy();
+  const timer = setTimeout(giveUp, protocols.timeoutMs);
+  socket.once("end", giveUp);
   socket.once("close", () => clearTimeout(timer));
   sniff(socket, (version) => {
     clearTimeout(timer);
-    (version === "2" ? to.http2 : to.http1).emit("connection", socket);
+    socket.off("end", giveUp);
+    handOver(socket, version, protocols);
   });
+}
+
+/** An HTTP/1.1 peer may close its side and still wait for the answer; an HTTP/2 peer that closes has gone. */
+function handOver(socket: Socket, version: "1.1" | "2", { http1, http2 }: Protocols): void {
+  socket.allowHalfOpen = version === "1.1";
+  (version === "2" ? http2 : http1).emit("connection", socket);
 }
 
 function track(sockets: Set<Socket>, socket: Socket, maxPerAddress: number): void {

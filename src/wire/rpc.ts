@@ -1,4 +1,4 @@
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescService, Registry } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -7,19 +7,22 @@ import {
   createConnectRouter,
   type Interceptor,
 } from "@connectrpc/connect";
-import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { type Limits, toPeerError } from "../core/index.ts";
 import { compressions } from "./compression.ts";
-import { jsonOptions } from "./json.ts";
-import type { WireHandler, WireRequest, WireResponse } from "./listener.ts";
-import { respondError, type WireExchange } from "./responses.ts";
+import { createJsonOptions } from "./json.ts";
+import type { WireHandler, WireRequest } from "./listener.ts";
+import { respondError, type WireExchange, writeHead } from "./responses.ts";
+import { typedErrors } from "./typed-errors.ts";
 
 export interface RpcHandlerOptions {
   readonly limits: Limits;
   /** Registers the services. */
   readonly routes: (router: ConnectRouter) => void;
   readonly interceptors?: readonly Interceptor[];
+  /** Message types that travel as `Any`, beside the google.rpc error details; JSON needs to know them. */
+  readonly types?: Registry;
   /** What interceptors and implementations may read of the request beside its headers. */
   readonly contextValues?: (request: WireRequest) => ContextValues;
   /** Aborted with a ConnectError to end every call. */
@@ -42,9 +45,8 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const router = createConnectRouter({
     acceptCompression: compressions,
     readMaxBytes: limits.maxMessageBytes,
-    writeMaxBytes: limits.maxMessageBytes,
-    jsonOptions,
-    interceptors: [...(options.interceptors ?? [])],
+    jsonOptions: createJsonOptions(options.types),
+    interceptors: [typedErrors, ...(options.interceptors ?? []), typedErrors], // around them, and before they see an error
     ...(options.shutdownSignal && { shutdownSignal: options.shutdownSignal }),
   });
   options.routes(router);
@@ -54,6 +56,7 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
     services,
     has: (path) => handlers.has(path),
     handle(request, response) {
+      drainRequest({ request, response }, limits.unaryBodyTimeoutMs);
       const handler = handlers.get(pathOf(request));
       if (handler === undefined) respondError({ request, response }, unknownMethod(services, pathOf(request)), 404);
       else void answer(handler, { request, response, options });
@@ -74,8 +77,8 @@ async function answer(handler: UniversalHandler, { request, response, options }:
   try {
     const values = options.contextValues?.(request);
     const call = universalRequestFromNodeRequest(request, response, undefined, values);
-    const result = await handler(boundBody(call, handler, { response, timeoutMs: options.limits.unaryBodyTimeoutMs }));
-    if (result.status === 415 || result.status === 405) refuse(handler, { request, response, options }, result.status);
+    const result = await handler({ ...call, body: bodyOf(handler, { request, response, options }) });
+    if (result.status === 415 || result.status === 405) refuse(handler, { request, response }, result.status);
     else await universalResponseToNodeResponse(result, response);
   } catch (thrown) {
     // A caller that went away needs no answer; a request that could not even be read gets one.
@@ -84,44 +87,55 @@ async function answer(handler: UniversalHandler, { request, response, options }:
   }
 }
 
-/** Refuses a slow body: the one message of a unary or server-streaming call has to be there in time. */
-function boundBody(
-  call: UniversalServerRequest,
-  handler: UniversalHandler,
-  { response, timeoutMs }: { response: WireResponse; timeoutMs: number },
-): UniversalServerRequest {
-  const streamsIn = handler.method.methodKind === "client_streaming" || handler.method.methodKind === "bidi_streaming";
-  if (streamsIn || !isAsyncIterable(call.body)) return call;
-  return { ...call, body: withTimeout(call.body, timeoutMs, () => stopReading(response)) };
-}
-
-async function* withTimeout(body: AsyncIterable<Uint8Array>, timeoutMs: number, onTimeout: () => void) {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      onTimeout();
-      reject(new ConnectError(`the request message did not arrive within ${timeoutMs} ms`, Code.DeadlineExceeded));
-    }, timeoutMs);
-  });
-  late.catch(() => {}); // when nobody reads any more
-  const iterator = body[Symbol.asyncIterator]();
+/**
+ * The request's bytes. The one message of a unary or server-streaming call has to be there in time; a stream may last. Whoever stops
+ * reading early leaves the connection whole.
+ */
+async function* bodyOf(handler: UniversalHandler, { request, options }: Exchange): AsyncGenerator<Uint8Array> {
+  const { methodKind } = handler.method;
+  const body: AsyncIterator<Uint8Array> = request.iterator({ destroyOnReturn: false });
+  const timeoutMs = methodKind === "unary" || methodKind === "server_streaming" ? options.limits.unaryBodyTimeoutMs : undefined;
+  const timer = createDeadline(timeoutMs);
   try {
     for (;;) {
-      const step = await Promise.race([iterator.next(), late]);
+      const step = await Promise.race([body.next(), timer.passed]);
       if (step.done === true) return;
       yield step.value;
     }
   } finally {
-    clearTimeout(timer);
+    timer.clear();
+    void body.return?.();
   }
 }
 
-/** HTTP/1.1 would wait for the rest of the body to reuse the connection. */
-function stopReading(response: WireResponse): void {
-  if (!("stream" in response)) response.shouldKeepAlive = false;
+function createDeadline(timeoutMs: number | undefined): { passed: Promise<never>; clear(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  const passed = new Promise<never>((_, reject) => {
+    if (timeoutMs === undefined) return;
+    const late = () =>
+      reject(new ConnectError(`the request message did not arrive within ${timeoutMs} ms`, Code.DeadlineExceeded));
+    timer = setTimeout(late, timeoutMs);
+  });
+  passed.catch(() => {}); // when nobody reads any more
+  return { passed, clear: () => clearTimeout(timer) };
 }
 
-function refuse(handler: UniversalHandler, { request, response }: Exchange, status: number): void {
+/**
+ * After an answer that did not need the whole request, the rest is read and dropped, so that an HTTP/1.1 connection can be used
+ * again; a peer that does not come to its end is cut off. HTTP/2 resets the stream by itself.
+ */
+function drainRequest({ request, response }: WireExchange, timeoutMs: number): void {
+  if ("stream" in request) return;
+  response.once("finish", () => {
+    if (request.complete) return;
+    const timer = setTimeout(() => request.destroy(), timeoutMs);
+    request.once("close", () => clearTimeout(timer));
+    request.resume();
+  });
+}
+
+/** Says what would be right, in plain text: by the Connect protocol the HTTP status alone is the error. */
+function refuse(handler: UniversalHandler, { request, response }: WireExchange, status: number): void {
   const prefix = handler.method.methodKind === "unary" ? "application/" : "application/connect+";
   const types = `${prefix}json, ${prefix}proto, application/grpc, application/grpc-web`;
   const message =
@@ -129,7 +143,9 @@ function refuse(handler: UniversalHandler, { request, response }: Exchange, stat
       ? `HTTP method ${request.method} does not call ${handler.method.name}; use ${handler.allowedMethods.join(" or ")}`
       : `content-type ${JSON.stringify(request.headers["content-type"] ?? "")} is not served here; use one of ${types}`;
   if (status === 405) response.setHeader("allow", handler.allowedMethods.join(", "));
-  respondError({ request, response }, new ConnectError(message, Code.InvalidArgument), status);
+  const body = Buffer.from(`${message}\n`);
+  writeHead(response, status, { "content-type": "text/plain; charset=utf-8", "content-length": String(body.length) });
+  response.end(body);
 }
 
 function unknownMethod(services: readonly DescService[], path: string): ConnectError {
@@ -140,8 +156,4 @@ function unknownMethod(services: readonly DescService[], path: string): ConnectE
       ? `there is no service "${typeName}"; here are ${services.map((each) => each.typeName).join(", ")}`
       : `service ${typeName} has no method "${method}"; it has ${service.methods.map((each) => each.name).join(", ")}`;
   return new ConnectError(hint, Code.Unimplemented);
-}
-
-function isAsyncIterable(body: UniversalServerRequest["body"]): body is AsyncIterable<Uint8Array> {
-  return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
 }

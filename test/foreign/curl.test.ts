@@ -131,7 +131,7 @@ describeWith(findTool("curl", "CURL"), "curl", (path) => {
     test("curl's own content type is refused with the ones that work", async () => {
       const answer = await curl([flag, "--data", '{"content":"hi"}', server.url + processTask]);
       expect(answer.status).toBe(415);
-      const { message } = JSON.parse(answer.body.toString());
+      const message = answer.body.toString();
       expect(message).toMatch(/"application\/x-www-form-urlencoded" is not served here; use .*application\/json/);
     });
 
@@ -139,7 +139,7 @@ describeWith(findTool("curl", "CURL"), "curl", (path) => {
     test("the content type of unary calls is refused for a stream with the one that works", async () => {
       const answer = await curl([flag, ...json({ content: "hi" }), server.url + streamResponse]);
       expect(answer.status).toBe(415);
-      const { message } = JSON.parse(answer.body.toString());
+      const message = answer.body.toString();
       expect(message).toMatch(/"application\/json" is not served here; use .*application\/connect\+json/);
     });
 
@@ -147,7 +147,7 @@ describeWith(findTool("curl", "CURL"), "curl", (path) => {
       const answer = await curl([flag, server.url + processTask]);
       expect(answer.status).toBe(405);
       expect(answer.headers.get("allow")?.trim()).toBe("POST");
-      expect(JSON.parse(answer.body.toString()).message).toMatch(/use POST$/);
+      expect(answer.body.toString()).toMatch(/use POST$/m);
     });
   });
 
