@@ -75,12 +75,13 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const close = async (graceMs: number) => {
     log.info({ calls: parts.inFlight.count, tasks: parts.runtime.runningCount, graceMs }, "draining");
     parts.drain();
-    listener.drain();
+    const drained = listener.drain();
     const idle = () => Promise.all([parts.inFlight.idle(), parts.runtime.idle()]);
     if (!(await within(graceMs, idle()))) {
       parts.stop();
       await within(stopMs, idle());
     }
+    await within(stopMs, drained); // the last answers are on their way
     await listener.close();
     log.info("stopped");
   };

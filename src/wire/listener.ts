@@ -10,6 +10,7 @@ import { createServer as createTlsServer, type SecureContextOptions, type TLSSoc
 import type { Limits } from "../core/index.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
 import { sniff } from "./sniff.ts";
+import { Writers } from "./writers.ts";
 
 /** A request over either HTTP version. */
 export type WireRequest = IncomingMessage | Http2ServerRequest;
@@ -37,8 +38,11 @@ export interface ListenerOptions {
 export interface Listener {
   /** Binds and starts to accept; port 0 picks a free one. @throws the bind error, such as EADDRINUSE. */
   listen(host: string, port: number): Promise<AddressInfo>;
-  /** Accepts no connection any more and tells every peer to send no new call here; calls in flight go on. */
-  drain(): void;
+  /**
+   * Accepts no connection any more and tells every peer to send no new call here; calls in flight go on. Settles when the last
+   * bytes of every HTTP/2 connection are sent.
+   */
+  drain(): Promise<void>;
   /** Ends every connection, whatever is in flight, and frees the port. */
   close(): Promise<void>;
 }
@@ -53,6 +57,8 @@ export function createListener(options: ListenerOptions): Listener {
   const sessions = createSessions(limits);
   const http1 = createHttp1(options);
   const http2 = createHttp2(options, sessions);
+  const writers = new Writers();
+  http2.on("connection", (socket: Socket) => writers.add(socket));
   const route = (socket: Socket) => routeSocket(socket, { http1, http2, timeoutMs: limits.headersTimeoutMs });
   const server =
     tls === undefined ? createNetServer({ noDelay: true, allowHalfOpen: true }, route) : createTls(tls, limits, route);
@@ -69,8 +75,9 @@ export function createListener(options: ListenerOptions): Listener {
       }),
     drain() {
       server.close();
-      sessions.drain();
       http1.closeIdleConnections();
+      sessions.drain();
+      return writers.emptied();
     },
     close: () =>
       new Promise((resolve) => {

@@ -4,6 +4,9 @@ import type { Limits } from "../core/index.ts";
 /** The highest stream id: a GOAWAY with it says "no new streams, please" and refuses none (RFC 9113, section 6.8). */
 const maxStreamId = 2 ** 31 - 1;
 
+/** How long a peer has to answer the ping before it is taken to have seen the GOAWAY; far longer than a round trip. */
+const pingTimeoutMs = 500;
+
 /** The HTTP/2 connections of a server. */
 export interface Sessions {
   add(session: ServerHttp2Session): void;
@@ -41,7 +44,9 @@ function goAway(session: ServerHttp2Session): void {
   if (session.closed || session.destroyed) return;
   session.goaway(constants.NGHTTP2_NO_ERROR, maxStreamId);
   const finish = () => {
+    clearTimeout(timer);
     if (!session.destroyed) session.close();
   };
+  const timer = setTimeout(finish, pingTimeoutMs);
   if (!session.ping(finish)) finish();
 }
