@@ -106,11 +106,7 @@ describe.each<[protocol: string, rows: [what: string, request: RawRequest, outco
         { method: "GET", path: `${service}/GetTask?message=%7B&encoding=json&connect=v1` },
         "invalid_argument",
       ],
-      [
-        "GET with an unknown encoding",
-        { method: "GET", path: `${service}/GetTask?message=x&encoding=xml` },
-        "http 415",
-      ],
+      ["GET with an unknown encoding", { method: "GET", path: `${service}/GetTask?message=x&encoding=xml` }, "http 415"],
     ],
   ],
   [

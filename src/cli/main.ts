@@ -1,37 +1,71 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from "commander";
-import { exitCodes, fail } from "./failure.ts";
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { describeFailure, exitCodesHelp } from "./failure.ts";
 
 /** The commands, each in its own file that is loaded when it is run. */
 const commands = {
-  serve: async () => (await import("./serve.ts")).command,
-  call: async () => (await import("./call.ts")).command,
-  chat: async () => (await import("./chat.ts")).command,
-} as const;
-
-const summaries: Record<keyof typeof commands, string> = {
-  serve: "serve agents from modules on one port",
-  call: "hand one task to an agent and print its answer",
-  chat: "hold a conversation with an agent",
+  serve: { summary: "serve agents from modules on one port", load: async () => (await import("./serve.ts")).command },
+  call: { summary: "hand one task to an agent and print its answer", load: async () => (await import("./call.ts")).command },
+  chat: { summary: "hold a conversation with an agent", load: async () => (await import("./chat.ts")).command },
 };
 
-async function main(args: string[]): Promise<void> {
+const examples = `
+Examples
+  convoke serve agent.ts
+  convoke call localhost:50051 "what is 17% of 2,350 EUR?"
+  convoke chat localhost:50051 --agent schedule
+  convoke help call`;
+
+let command: Command | undefined;
+const args = withoutHelpCommand(process.argv.slice(2));
+const name = args.find((arg) => !arg.startsWith("-"));
+
+async function main(): Promise<void> {
   const program = new Command("convoke")
     .description("Agents that call each other over gRPC, gRPC-Web and Connect.")
+    .version(versionOf("../../package.json"), "-v, --version", "print the version")
+    .helpCommand("help [command]", "explain a command")
     .exitOverride()
-    .showHelpAfterError("(convoke --help shows how)");
-  const name = args.find((arg) => !arg.startsWith("-"));
-  const load = name !== undefined && Object.hasOwn(commands, name) ? commands[name as keyof typeof commands] : undefined; // hasOwn
-  if (load !== undefined)
-    program.addCommand((await load()).exitOverride().showHelpAfterError(`(convoke ${name} --help shows how)`));
-  else for (const [each, summary] of Object.entries(summaries)) program.command(each).description(summary);
+    .configureOutput({ outputError: () => {} }) // fail() says it, as every other failure
+    .addHelpText("after", `${examples}\n${exitCodesHelp}`);
+  for (const [each, { summary, load }] of Object.entries(commands)) {
+    if (each !== name) {
+      program.command(each).description(summary);
+      continue;
+    }
+    command = await load();
+    program.addCommand(command.copyInheritedSettings(program).summary(summary));
+  }
   await program.parseAsync(args, { from: "user" });
 }
 
+/** `help call` is `call --help`: only that loads the command whose help it is. */
+function withoutHelpCommand(given: string[]): string[] {
+  const [first, topic] = given;
+  if (first !== "help" || topic === undefined) return given;
+  return Object.hasOwn(commands, topic) ? [topic, "--help"] : [topic];
+}
+
+function versionOf(packageFile: string): string {
+  const { version }: { version: string } = JSON.parse(readFileSync(new URL(packageFile, import.meta.url), "utf8"));
+  return version;
+}
+
+/** Ends the program, even where the developer's module or a half-open connection would keep it running. */
+function fail(thrown: unknown): void {
+  const json = command?.opts()["json"] === true;
+  const { exit, text } = describeFailure(thrown, { command: command?.name(), json });
+  process.exitCode = exit;
+  if (exit === 0) return; // help and version
+  process.stderr.write(text, () => process.exit(exit));
+}
+
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {}); // whoever writes, hears of it in the write
 try {
-  await main(process.argv.slice(2));
+  // A client's connection may fail outside of any call; a server's developer wants Node's own report of such a thing.
+  if (name !== "serve") process.on("uncaughtException", fail);
+  await main();
 } catch (thrown) {
-  // Commander has printed its own message already; what is left is the exit code.
-  if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : exitCodes.usage;
-  else fail(thrown);
+  fail(thrown);
 }

@@ -1,21 +1,38 @@
-import { type DescMessage, type MessageShape, toJsonString } from "@bufbuild/protobuf";
-import { type Citation, SourceRange_Unit, type ToolCall } from "../contract/index.ts";
+import { create, type DescMessage, type MessageShape, toJsonString } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import type { ConnectError } from "@connectrpc/connect";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { type Citation, SourceRange_Unit } from "../contract/index.ts";
 import { errorDetails } from "../core/index.ts";
+
+/**
+ * Writes to standard output and waits until it is taken: a slow reader slows the call down, and one that has left ends it.
+ *
+ * @throws the error of the stream, such as EPIPE.
+ */
+export function write(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
+  });
+}
 
 /** A message as one line of the contract's JSON. */
 export function jsonLine<Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc>): string {
   return `${toJsonString(desc, message, { registry: errorDetails })}\n`;
 }
 
+/** An error as one line of JSON: google.rpc.Status with the google.rpc details, the shape of a failed turn's `error`. */
+export function statusLine(error: ConnectError): string {
+  const details = [...errorDetails].flatMap((type) =>
+    type.kind === "message" ? error.findDetails(type).map((detail) => anyPack(type, detail)) : [],
+  );
+  return jsonLine(StatusSchema, create(StatusSchema, { code: error.code, message: error.rawMessage, details }));
+}
+
 /** Sources as a numbered list for people. */
 export function sourceList(citations: readonly Citation[]): string {
   if (citations.length === 0) return "";
   return `\nSources\n${citations.map((citation, index) => `  ${index + 1}. ${sourceLine(citation)}\n`).join("")}`;
-}
-
-/** The tool calls that the task waits for, for people. */
-export function toolCallList(calls: readonly ToolCall[]): string {
-  return calls.map((call) => `\nwaits for tool ${call.toolName}(${call.argumentsJson}), call ${call.callId}\n`).join("");
 }
 
 const unitNames: Record<SourceRange_Unit, string> = {

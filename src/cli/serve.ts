@@ -1,9 +1,12 @@
-import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { Agent } from "../agent/index.ts";
-import { type ServeOptions, type Server, serve } from "../server/index.ts";
-import { UsageError } from "./failure.ts";
+import { resolveLimits } from "../core/index.ts";
+import { type Server, serve } from "../server/index.ts";
+import { isCode, UsageError } from "./failure.ts";
+import { readOptionFile } from "./input.ts";
 import { loadAgents } from "./load.ts";
+import { welcome } from "./welcome.ts";
 
 interface ServeCommandOptions {
   readonly port: number;
@@ -21,7 +24,7 @@ export const command = new Command("serve")
   .description("Serve the agents of some modules on one port: gRPC, gRPC-Web, Connect, and a page for browsers.")
   .argument("<file...>", "modules, JavaScript or TypeScript, that export agents; the first agent is the default one")
   .addOption(new Option("-p, --port <number>", "the port; 0 picks a free one").argParser(parsePort).default(50051).env("PORT"))
-  .addOption(new Option("--host <address>", "the address to bind; 0.0.0.0 for all").default("127.0.0.1").env("HOST"))
+  .addOption(new Option("--host <address>", "the address to bind; 0.0.0.0 for all").default("127.0.0.1"))
   .option("--tls-cert <file>", "PEM certificate chain; with --tls-key, serves TLS")
   .option("--tls-key <file>", "PEM private key")
   .option("--cors-origin <origin>", "a web origin that may call, such as https://dashboard.example; can be repeated", collect)
@@ -31,7 +34,7 @@ export const command = new Command("serve")
     collectLimit,
   )
   .addOption(
-    new Option("--log-level <level>")
+    new Option("--log-level <level>", "the least severe that is logged, to standard error")
       .choices(["trace", "debug", "info", "warn", "error", "silent"])
       .default("info")
       .env("LOG_LEVEL"),
@@ -47,14 +50,15 @@ Examples
   convoke serve agent.ts --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem`,
   )
   .action(async (files: string[], options: ServeCommandOptions) => {
-    const agents = (await Promise.all(files.map(loadAgents))).flat();
-    const server = await start(agents, options);
-    process.stdout.write(welcome(server, agents));
+    const tls = readTls(options);
+    const agents = await loadAgents(files);
+    const { url } = await start(agents, options, tls);
+    const certificate = tls && { file: tls.certFile, pem: tls.cert };
+    process.stdout.write(welcome({ url, agents, certificate, page: options.page }));
   });
 
-async function start(agents: Agent[], options: ServeCommandOptions): Promise<Server> {
+async function start(agents: Agent[], options: ServeCommandOptions, tls: Tls | undefined): Promise<Server> {
   const { port, host, logLevel, logFormat, page, corsOrigin, limit } = options;
-  const tls = readTls(options);
   try {
     return await serve({
       agents,
@@ -62,66 +66,51 @@ async function start(agents: Agent[], options: ServeCommandOptions): Promise<Ser
       host,
       page,
       log: { level: logLevel, ...(logFormat && { format: logFormat }) },
-      ...(tls && { tls }),
+      ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
       ...(corsOrigin && { cors: { origins: corsOrigin } }),
       ...(limit && { limits: limit }),
     });
   } catch (thrown) {
-    if (thrown instanceof Error && "code" in thrown && thrown.code === "EADDRINUSE") {
-      throw new UsageError(`port ${port} is taken; choose another with --port`);
+    for (const [code, sentence] of Object.entries(bindProblems(options))) {
+      if (isCode(thrown, code)) throw new UsageError(sentence);
     }
-    if (thrown instanceof RangeError || thrown instanceof TypeError) throw new UsageError(thrown.message);
     throw thrown;
   }
 }
 
-/** What a person wants to know: what is served, and lines to paste. */
-function welcome({ url }: Server, agents: readonly Agent[]): string {
-  const { host } = new URL(url);
-  const question = agents.flatMap((agent) => agent.examples)[0] ?? "hello";
-  const json = shellQuote(JSON.stringify({ content: question }));
-  const [plaintext, insecure] = url.startsWith("https:") ? ["-insecure ", "-k "] : ["-plaintext ", ""];
-  const width = Math.max(...agents.map((agent) => agent.name.length));
-  const list = agents.map(
-    ({ name, description }, index) => `  ${name.padEnd(width)}  ${description}${index === 0 ? " (default)" : ""}`,
-  );
-  return `
-Convoke serves ${agents.length} ${agents.length === 1 ? "agent" : "agents"} on ${url}
-
-${list.join("\n")}
-
-Call them:
-  curl ${insecure}-d ${json} -H 'content-type: application/json' ${url}/agent.v1.AgentService/ProcessTask
-  npx convoke call ${url} --stream ${shellQuote(question)}
-  grpcurl ${plaintext}-d ${json} ${host} agent.v1.AgentService/StreamResponse
-
-Or open ${url}/ in a browser. Ctrl-C stops.
-
-`;
+/** Why an address cannot be listened at, by Node's error code. */
+function bindProblems({ port, host }: ServeCommandOptions): Record<string, string> {
+  return {
+    EADDRINUSE: `port ${port} is taken; choose another with --port`,
+    EACCES: `port ${port} needs more rights than this user has; choose one above 1023 with --port`,
+    EADDRNOTAVAIL: `${host} is no address of this machine; choose one with --host`,
+    ENOTFOUND: `${host} cannot be resolved; choose an address of this machine with --host`,
+  };
 }
 
-function shellQuote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
+interface Tls {
+  readonly certFile: string;
+  readonly cert: Buffer;
+  readonly key: Buffer;
 }
 
-function readTls({ tlsCert, tlsKey }: ServeCommandOptions): ServeOptions["tls"] {
+function readTls({ tlsCert, tlsKey }: ServeCommandOptions): Tls | undefined {
   if (tlsCert === undefined && tlsKey === undefined) return undefined;
   if (tlsCert === undefined || tlsKey === undefined) throw new UsageError("TLS needs both --tls-cert and --tls-key");
-  return { cert: readPem("--tls-cert", tlsCert), key: readPem("--tls-key", tlsKey) };
-}
-
-function readPem(option: string, file: string): Buffer {
+  const cert = readOptionFile("--tls-cert", tlsCert);
+  const key = readOptionFile("--tls-key", tlsKey);
   try {
-    return readFileSync(file);
+    createSecureContext({ cert, key });
   } catch {
-    throw new UsageError(`${option} ${file} cannot be read`);
+    throw new UsageError(`${tlsCert} and ${tlsKey} are no PEM certificate and its private key`);
   }
+  return { certFile: tlsCert, cert, key };
 }
 
 function parsePort(text: string): number {
-  const port = Number(text);
-  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
-  throw new InvalidArgumentError("A port is a whole number from 0 to 65535.");
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (port <= 65_535) return port;
+  throw new InvalidArgumentError("a port is a whole number from 0 to 65535");
 }
 
 function collect(value: string, before: string[] = []): string[] {
@@ -130,6 +119,12 @@ function collect(value: string, before: string[] = []): string[] {
 
 function collectLimit(text: string, before: Record<string, number> = {}): Record<string, number> {
   const [, name, value] = /^(\w+)=(\d+)$/.exec(text) ?? [];
-  if (name === undefined) throw new InvalidArgumentError("Write name=value with a whole number, such as maxTurns=20.");
-  return { ...before, [name]: Number(value) };
+  if (name === undefined) throw new InvalidArgumentError("write name=value with a whole number, such as maxTurns=20");
+  const limits = { ...before, [name]: Number(value) };
+  try {
+    resolveLimits(limits);
+  } catch (thrown) {
+    throw new InvalidArgumentError(thrown instanceof Error ? thrown.message : String(thrown));
+  }
+  return limits;
 }

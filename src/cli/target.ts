@@ -1,33 +1,42 @@
-import { readFileSync } from "node:fs";
-import { type Command, Option } from "commander";
+import { X509Certificate } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Agents, connect } from "../client/index.ts";
 import { UsageError } from "./failure.ts";
+import { readOptionFile } from "./input.ts";
+
+type Protocol = "grpc" | "grpc-web" | "connect";
 
 /** The options of every command that calls a server. */
 export interface TargetOptions {
   readonly agent?: string;
   readonly timeout?: number;
   readonly header?: readonly [name: string, value: string][];
-  readonly protocol: "grpc" | "grpc-web" | "connect";
+  readonly protocol: Protocol;
   readonly tlsCa?: string;
   readonly json?: boolean;
 }
 
 /** Adds them, so that they read the same in every command. */
-export function withTarget(command: Command): Command {
+export function withTarget(command: Command, protocols: readonly Protocol[] = ["grpc", "grpc-web", "connect"]): Command {
   return command
     .argument("<target>", "the server: host:port, http://host:port or https://host:port")
     .option("-a, --agent <name>", "the agent to ask (default: the server's first)")
     .option("-t, --timeout <time>", "give up after this time: 500ms, 30s, 2m (default: the server's longest)", parseTime)
     .option("-H, --header <line>", 'a request header, "name: value"; can be repeated', parseHeader)
-    .option("--json", "print the contract's JSON, for machines")
-    .option("--tls-ca <file>", "PEM certificates of the authorities to trust")
-    .addOption(new Option("--protocol <name>", "the wire").choices(["grpc", "grpc-web", "connect"]).default("grpc"));
+    .option("--json", "print the contract's JSON, for machines; on standard error, what the server refused with")
+    .option("--tls-ca <file>", "PEM certificates of the authorities to trust (default: the system's)")
+    .addOption(new Option("--protocol <name>", "the wire").choices(protocols).default("grpc"));
 }
 
-/** The server that the options name. */
+/**
+ * The server that the options name. Nothing is sent yet.
+ *
+ * @throws UsageError when the target is no server, or the file of --tls-ca holds no certificate.
+ */
 export function connectTo(target: string, options: TargetOptions): Agents {
   const { agent, timeout, header, protocol, tlsCa } = options;
+  const ca = tlsCa === undefined ? undefined : readAuthorities(tlsCa);
   try {
     return connect({
       url: target,
@@ -35,24 +44,57 @@ export function connectTo(target: string, options: TargetOptions): Agents {
       ...(agent !== undefined && { agent }),
       ...(timeout !== undefined && { timeoutMs: timeout }),
       ...(header !== undefined && { metadata: header.map(([name, value]): [string, string] => [name, value]) }),
-      ...(tlsCa !== undefined && { tls: { ca: readFileSync(tlsCa) } }),
+      ...(ca !== undefined && { tls: { ca } }),
     });
   } catch (thrown) {
-    throw new UsageError(thrown instanceof Error ? thrown.message : String(thrown));
+    if (thrown instanceof TypeError) throw new UsageError(thrown.message);
+    throw thrown;
   }
+}
+
+/**
+ * Waits until the resets of cancelled calls are on their way. Closing the connection at once would lose them, and a connection
+ * that only breaks is no cancel: the agent would work on.
+ */
+export async function resetsSent(): Promise<void> {
+  await setImmediate(); // Node writes the HTTP/2 frames of one turn of the event loop before the next turn's immediates
+}
+
+function readAuthorities(file: string): Buffer {
+  const pem = readOptionFile("--tls-ca", file);
+  try {
+    new X509Certificate(pem);
+  } catch {
+    throw new UsageError(`--tls-ca: ${file} holds no PEM certificate`);
+  }
+  return pem;
 }
 
 const unitsMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
+/** What Node's timers can wait. */
+const maxTimeoutMs = 2 ** 31 - 1;
+
 function parseTime(text: string): number {
   const [, amount, unit = "s"] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
   const ms = Math.round(Number(amount) * (unitsMs[unit] ?? Number.NaN));
-  if (ms > 0) return ms;
-  throw new UsageError(`--timeout is "${text}"; write a time such as 500ms, 30s or 2m`);
+  if (ms > 0 && ms <= maxTimeoutMs) return ms;
+  throw new InvalidArgumentError("write a time such as 500ms, 30s or 2m, at most 24 days");
 }
 
 function parseHeader(line: string, before: [string, string][] = []): [string, string][] {
-  const [, name, value] = /^([!#$%&'*+.^_`|~\w-]+):\s*(.*)$/.exec(line) ?? [];
-  if (name === undefined || value === undefined) throw new UsageError(`--header is "${line}"; write "name: value"`);
+  const [, name, value] = /^([^\s:]+):\s*(.*)$/.exec(line) ?? [];
+  if (name === undefined || value === undefined || !isHeader(name, value)) {
+    throw new InvalidArgumentError('write "name: value", such as "authorization: Bearer …"');
+  }
   return [...before, [name, value]];
+}
+
+function isHeader(name: string, value: string): boolean {
+  try {
+    new Headers([[name, value]]);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import type { AddressInfo, Server, Socket } from "node:net";
+import { delimiter, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findTool } from "./tools.ts";
 
@@ -42,10 +44,25 @@ export interface ProcessOptions {
 
 const processes = new Set<Process>();
 
+const servers = new Set<Server>();
+const sockets = new Set<Socket>();
+
 afterAll(async () => {
   for (const { child } of processes) child.kill("SIGKILL");
   await Promise.all([...processes].map(({ exit }) => exit));
+  for (const socket of sockets) socket.destroy();
+  for (const server of servers) server.close();
 });
+
+/** Lets a server that is not ours listen, until the end of the test file, and gives its address. */
+export async function listen(server: Server): Promise<string> {
+  servers.add(server);
+  server.on("connection", (socket: Socket) => sockets.add(socket));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo; // it listens at a port
+  return `127.0.0.1:${port}`;
+}
 
 /** Starts the command line program. */
 export function convoke(args: readonly string[], options: ProcessOptions = {}): Process {
@@ -59,7 +76,7 @@ export function runConvoke(args: readonly string[], options: ProcessOptions = {}
 
 /** Runs a line as a person pastes it into a shell, with this Node first on the PATH. */
 export function paste(line: string, options: ProcessOptions = {}): Process {
-  const PATH = `${fileURLToPath(new URL(".", `file://${process.execPath}`))}:${process.env["PATH"]}`;
+  const PATH = [dirname(process.execPath), process.env["PATH"]].join(delimiter);
   return start(["bash", "-o", "pipefail", "-c", line], { ...options, env: { PATH, ...options.env } });
 }
 
@@ -68,8 +85,11 @@ export const quotedConvoke = `"${process.execPath}" "${main}"`;
 
 const script = findTool("script", "SCRIPT");
 
-/** Why there can be no terminal here; undefined when there can. */
-export const noTerminal = script.path === undefined ? "script of util-linux is not on PATH" : undefined;
+/** Tests that need a terminal, which `script` of util-linux gives. */
+export function describeInTerminal(title: string, tests: () => void): void {
+  if (script.path !== undefined) describe(title, tests);
+  else describe.skip(`${title} (skipped: script of util-linux is not on PATH)`, tests); // no terminal without it
+}
 
 /** Starts it in a terminal: what it writes, to standard output and error, comes as standard output, and keys go to its input. */
 export function convokeInTerminal(args: readonly string[]): Process {
@@ -97,7 +117,7 @@ function start([file = "", ...args]: readonly string[], options: ProcessOptions)
     ended = true;
     child.emit("output");
   });
-  const process_: Process = {
+  const started: Process = {
     child,
     exit,
     async seen(pattern, stream = "stdout") {
@@ -113,6 +133,6 @@ function start([file = "", ...args]: readonly string[], options: ProcessOptions)
     },
     type: (text) => void child.stdin.write(text),
   };
-  processes.add(process_);
-  return process_;
+  processes.add(started);
+  return started;
 }
