@@ -136,14 +136,19 @@ describe("TLS", () => {
 
   const startTls = () => startServe([shout, "--tls-cert", join(folder, "cert.pem"), "--tls-key", join(folder, "key.pem")]);
 
-  test("is served with --tls-cert and --tls-key, and the printed lines know it", async () => {
+  /** Serves with TLS and runs the printed line of that tool. */
+  async function pasteLine(tool: string): Promise<void> {
     const served = await startTls();
     expect(served.url).toMatch(/^https:/);
-    const lines = [lineOf(served.welcome, "curl"), lineOf(served.welcome, "npx convoke")];
-    for (const { code, stdout } of await Promise.all(lines.map((line) => paste(line).exit))) {
-      expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining("IT'S A QUIET DAY") });
-    }
+    const { code, stdout } = await paste(lineOf(served.welcome, tool)).exit;
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining("IT'S A QUIET DAY") });
     await stop(served);
+  }
+
+  test("is served with --tls-cert and --tls-key, and the printed line of npx knows it", () => pasteLine("npx convoke"));
+
+  describeWith(findTool("curl", "CURL"), "and curl:", () => {
+    test("the printed line knows it", () => pasteLine("curl"));
   });
 
   test("of an authority that the caller does not trust is refused, with a hint", async () => {

@@ -77,7 +77,7 @@ export function runConvoke(args: readonly string[], options: ProcessOptions = {}
 /** Runs a line as a person pastes it into a shell, with this Node first on the PATH. */
 export function paste(line: string, options: ProcessOptions = {}): Process {
   const PATH = [dirname(process.execPath), process.env["PATH"]].join(delimiter);
-  return start(["bash", "-o", "pipefail", "-c", line], { ...options, env: { PATH, ...options.env } });
+  return start(["bash", "--norc", "-o", "pipefail", "-c", line], { ...options, env: { PATH, ...options.env } });
 }
 
 /** The command line program, quoted for {@link paste}. */
