@@ -144,7 +144,7 @@ describe("a server that cannot be reached is exit code 3:", () => {
     ["speaks HTTP/1.1 only", () => createHttp1Server((_, response) => response.end("hi")), "http", /speaks no HTTP\/2;/],
     [
       "speaks no TLS",
-      () => createTcpServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")),
+      () => createTcpServer((socket) => socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\n\r\n")), // a reset is as good
       "https",
       /no TLS; write http:\/\//,
     ],
@@ -152,6 +152,13 @@ describe("a server that cannot be reached is exit code 3:", () => {
     const { code, stderr } = await runConvoke(["call", `${scheme}://${await listen(create())}`, "x"]);
     expect(stderr).toMatch(sentence);
     expect(stderr).toMatch(/^convoke: [^\n]+\n$/);
+    expect(code).toBe(3);
+  });
+
+  test("it goes away in the middle of the call", async () => {
+    const server = createHttp2Server().on("stream", (stream) => stream.session?.destroy());
+    const { code, stderr } = await runConvoke(["call", await listen(server), "x"]);
+    expect(stderr).toMatch(/^convoke: the connection was lost before the answer was whole [^\n]+\n$/);
     expect(code).toBe(3);
   });
 

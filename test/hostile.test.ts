@@ -7,6 +7,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { TaskRequestSchema } from "../src/contract/index.ts";
 import { connect, type Server } from "../src/index.ts";
 import { createGate, echo } from "./support/agents.ts";
+import { createCertificate } from "./support/certificate.ts";
 import { envelope, http2Request, tcpExchange } from "./support/raw.ts";
 import { startServer } from "./support/server.ts";
 
@@ -29,6 +30,9 @@ function frame(type: number, flags: number, stream: number, payload: Buffer = Bu
   return Buffer.concat([head, payload]);
 }
 
+const http1 = Buffer.from(
+  `POST ${processTask} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n{"content":"x"}`,
+);
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const settings = frame(4, 0, 0);
 /** `:method: POST`, `:scheme: http`, `:path: /` from the static table (RFC 7541, appendix A). */
@@ -139,6 +143,28 @@ describe("a client that vanishes", () => {
     },
   );
 
+  test.each<[when: string, sent: Buffer | string]>([
+    ["at once", ""],
+    ["in the middle of the HTTP/2 preface", preface.subarray(0, 9)],
+    ["after the HTTP/2 preface", preface],
+    ["after an HTTP/2 request", Buffer.concat([preface, settings, frame(1, 4, 1, post)])],
+    ["in the middle of HTTP/1.1 headers", http1.subarray(0, 30)],
+    ["after an HTTP/1.1 request", http1],
+    ["in the middle of an HTTP/1.1 body", http1.subarray(0, http1.length - 5)],
+  ])("by a TCP reset %s harms nobody, in clear text or with TLS", async (_when, sent) => {
+    for (const tls of [undefined, await createCertificate()]) {
+      const server = await startServer(tls === undefined ? {} : { tls });
+      const socket = connectTcp({ port: server.port, host: "127.0.0.1" });
+      await once(socket, "connect");
+      if (sent.length > 0) await new Promise<void>((resolve) => socket.write(sent, () => resolve()));
+      socket.resetAndDestroy();
+      await once(socket, "close");
+      const agents = connect({ url: server.url, ...(tls && { tls: { ca: tls.cert } }) });
+      expect((await agents.process("still there")).content).toBe("still there ");
+      agents.close();
+    }
+  });
+
   test("over HTTP/1.1 stops its task too", async () => {
     const gate = createGate();
     const server = await startServer({ agents: [gate.agent, echo] });
@@ -213,9 +239,6 @@ function mutate(bytes: Buffer, random: (below: number) => number): Buffer {
   }
 }
 
-const http1 = Buffer.from(
-  `POST ${processTask} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n{"content":"x"}`,
-);
 const grpcBody = envelope(message);
 const types = [
   "application/grpc",

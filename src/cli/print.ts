@@ -1,9 +1,8 @@
-import { create, type DescMessage, type MessageShape, toJsonString } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
+import { type DescMessage, type MessageShape, toJsonString } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { type Citation, SourceRange_Unit } from "../contract/index.ts";
-import { errorDetails } from "../core/index.ts";
+import { errorDetails, toRpcStatus } from "../core/index.ts";
 
 /**
  * Writes to standard output and waits until it is taken: a slow reader slows the call down, and one that has left ends it.
@@ -23,10 +22,7 @@ export function jsonLine<Desc extends DescMessage>(desc: Desc, message: MessageS
 
 /** An error as one line of JSON: google.rpc.Status with the google.rpc details, the shape of a failed turn's `error`. */
 export function statusLine(error: ConnectError): string {
-  const details = [...errorDetails].flatMap((type) =>
-    type.kind === "message" ? error.findDetails(type).map((detail) => anyPack(type, detail)) : [],
-  );
-  return jsonLine(StatusSchema, create(StatusSchema, { code: error.code, message: error.rawMessage, details }));
+  return jsonLine(StatusSchema, toRpcStatus(error));
 }
 
 /** Sources as a numbered list for people. */

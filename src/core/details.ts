@@ -1,4 +1,6 @@
-import { createRegistry } from "@bufbuild/protobuf";
+import { create, createRegistry } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import type { ConnectError } from "@connectrpc/connect";
 import {
   BadRequestSchema,
   DebugInfoSchema,
@@ -11,6 +13,7 @@ import {
   ResourceInfoSchema,
   RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.js";
+import { type Status, StatusSchema } from "../../gen/google/rpc/status_pb.js";
 
 /** The google.rpc error details. Whoever writes a message with an `Any` in it as JSON needs their types. */
 export const errorDetails = createRegistry(
@@ -25,3 +28,11 @@ export const errorDetails = createRegistry(
   ResourceInfoSchema,
   RetryInfoSchema,
 );
+
+/** An error as google.rpc.Status. Of its details those of google.rpc go along; JSON could not carry types it does not know. */
+export function toRpcStatus(error: ConnectError): Status {
+  const details = [...errorDetails].flatMap((type) => {
+    return type.kind === "message" ? error.findDetails(type).map((detail) => anyPack(type, detail)) : [];
+  });
+  return create(StatusSchema, { code: error.code, message: error.rawMessage, details });
+}

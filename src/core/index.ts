@@ -1,4 +1,4 @@
-export { errorDetails } from "./details.ts";
+export { errorDetails, toRpcStatus } from "./details.ts";
 export { childEnvelope, type Envelope } from "./envelope.ts";
 export {
   alreadyExists,

@@ -8,11 +8,11 @@ import {
   type TaskRequest,
   TaskRequestSchema,
 } from "../contract/index.ts";
-import { cancelled, type Finish, type TaskEvent, toPeerError } from "../core/index.ts";
+import { cancelled, type Finish, type TaskEvent, toPeerError, toRpcStatus } from "../core/index.ts";
 import type { LogEntry } from "./log.ts";
 import type { TaskRecord } from "./record.ts";
 import type { Caller, TaskRuntime } from "./runtime.ts";
-import { statusOfError, toRpcStatus } from "./status.ts";
+import { statusOfError } from "./status.ts";
 import { TurnQueue } from "./turns.ts";
 
 /**

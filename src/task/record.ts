@@ -14,9 +14,9 @@ import {
   type ToolCall,
   type ToolResult,
 } from "../contract/index.ts";
-import { cancelled, type Finish, type Limits } from "../core/index.ts";
+import { cancelled, type Finish, type Limits, toRpcStatus } from "../core/index.ts";
 import { TaskLog } from "./log.ts";
-import { statusOfError, toRpcStatus } from "./status.ts";
+import { statusOfError } from "./status.ts";
 
 /** One task in this process: its request, its log, and who waits for it. */
 export class TaskRecord {

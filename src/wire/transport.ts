@@ -6,6 +6,7 @@ import {
   Http2SessionManager,
 } from "@connectrpc/connect-node";
 import { defaultLimits } from "../core/index.ts";
+import { lostConnections } from "./lost-connections.ts";
 
 /** Trust for `https` URLs. */
 export interface ClientTlsOptions {
@@ -36,8 +37,11 @@ export function createTransport(options: TransportOptions): ClosableTransport {
     baseUrl,
     httpVersion: "2",
     sessionManager,
+    interceptors: [lostConnections],
     readMaxBytes: defaultLimits.maxMessageBytes,
     writeMaxBytes: defaultLimits.maxMessageBytes,
   });
-  return Object.assign(transport, { close: () => sessionManager.abort() });
+  // A call cancelled just now is reset in this turn of the event loop; aborting in it too would lose the reset, and to the server a
+  // connection that only breaks is no cancel.
+  return Object.assign(transport, { close: () => void setImmediate(() => sessionManager.abort()) });
 }

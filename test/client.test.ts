@@ -1,0 +1,73 @@
+import { once } from "node:events";
+import { createServer as createHttp2Server } from "node:http2";
+import { type AddressInfo, createServer, type Server as NetServer } from "node:net";
+import { Code, ConnectError, connect } from "../src/index.ts";
+import { createGate } from "./support/agents.ts";
+import { startServer } from "./support/server.ts";
+
+async function listen(server: NetServer): Promise<string> {
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`; // a TCP server's address is never a pipe name
+}
+
+async function failure(call: Promise<unknown>): Promise<ConnectError> {
+  return call.then(
+    () => Promise.reject(new Error("the call succeeded")),
+    (thrown: unknown) => ConnectError.from(thrown),
+  );
+}
+
+describe("a connection that cannot be had is UNAVAILABLE", () => {
+  test.each<[what: string, server: () => NetServer]>([
+    ["closed when accepted", () => createServer((socket) => socket.destroy())],
+    ["reset before the handshake", () => createServer((socket) => socket.resetAndDestroy())],
+    ["closed when the request came", () => createHttp2Server().on("stream", (stream) => stream.session?.destroy())],
+  ])("%s", async (_what, create) => {
+    const server = create();
+    const agents = connect(await listen(server));
+    const reading = (async () => {
+      for await (const _ of agents.stream("x"));
+    })();
+    expect(await Promise.all([failure(agents.process("x")), failure(reading)])).toMatchObject([
+      { code: Code.Unavailable },
+      { code: Code.Unavailable },
+    ]);
+    agents.close();
+    server.close();
+  });
+
+  test("nobody listens", async () => {
+    const { url, close } = await startServer();
+    await close();
+    const agents = connect(url);
+    expect((await failure(agents.process("x"))).code).toBe(Code.Unavailable);
+    agents.close();
+  });
+});
+
+test("a cancel of the caller's own is CANCELLED, and reaches the agent though the client is closed at once", async () => {
+  const gate = createGate();
+  const { url } = await startServer({ agents: [gate.agent] });
+  const agents = connect(url);
+  const cancel = new AbortController();
+  const answer = failure(agents.process("x", { signal: cancel.signal }));
+  await gate.running;
+  cancel.abort();
+  agents.close();
+  expect((await answer).code).toBe(Code.Canceled);
+  expect(await gate.stopped).toMatchObject({ code: Code.Canceled });
+});
+
+test.each(["", "http://", "ftp://localhost", "http://:1", "local host"])("the URL %j is refused at once", (url) => {
+  expect(() => connect(url)).toThrow(/is no server; write http:\/\/host:port/);
+});
+
+test.each(["127.0.0.1:PORT", ":PORT", "http://127.0.0.1:PORT", "http://127.0.0.1:PORT/"])(
+  "the URL %s is called",
+  async (form) => {
+    const { port } = await startServer();
+    const agents = connect(form.replace("PORT", String(port)));
+    expect((await agents.process("hi")).content).toBe("hi ");
+    agents.close();
+  },
+);
