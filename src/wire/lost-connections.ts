@@ -1,5 +1,6 @@
-import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { unavailable } from "../core/index.ts";
+import { mapErrors } from "./map-errors.ts";
 
 /** A lost connection is worth another try soon, here or at another replica. */
 const retryMs = 1_000;
@@ -8,23 +9,7 @@ const retryMs = 1_000;
  * Turns a connection that could not be had, or was lost under a call, into UNAVAILABLE (gRPC over HTTP/2, "Errors"). connect-node
  * reports some of these as CANCELLED or ABORTED, which a caller cannot tell from a cancel of its own.
  */
-export const lostConnections: Interceptor = (next) => async (request) => {
-  const judged = (thrown: unknown): unknown => (!request.signal.aborted && isLost(thrown) ? lost(thrown) : thrown);
-  try {
-    const response = await next(request);
-    return response.stream ? { ...response, message: read(response.message, judged) } : response;
-  } catch (thrown) {
-    throw judged(thrown);
-  }
-};
-
-async function* read<T>(messages: AsyncIterable<T>, judged: (thrown: unknown) => unknown): AsyncGenerator<T> {
-  try {
-    yield* messages;
-  } catch (thrown) {
-    throw judged(thrown);
-  }
-}
+export const lostConnections = mapErrors((thrown, signal) => (!signal.aborted && isLost(thrown) ? lost(thrown) : thrown));
 
 /** Node's codes for a connection that could not be had, or was lost. */
 const connectionCode = /^(?:ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/;
