@@ -120,7 +120,8 @@ describe("a client that vanishes", () => {
     async (when) => {
       const gate = createGate();
       const server = await startServer({ agents: [gate.agent, echo] });
-      const session = connectHttp2(server.url);
+      const socket = connectTcp({ port: server.port, host: "127.0.0.1" });
+      const session = connectHttp2(server.url, { createConnection: () => socket });
       session.on("error", () => {}); // it is torn down below
       const stream = session.request({
         ":method": "POST",
@@ -131,12 +132,12 @@ describe("a client that vanishes", () => {
       if (when === "in the middle of its answer") {
         stream.end(envelope(message));
         await gate.running;
-        session.socket.destroy();
+        socket.destroy();
         await gate.stopped;
       } else {
         stream.write(envelope(message).subarray(0, 9));
         await once(session, "remoteSettings");
-        session.socket.destroy();
+        socket.destroy();
       }
       await stillAnswers(server);
       await server.close({ graceMs: 60_000 }); // returns at once: nothing is left in flight
