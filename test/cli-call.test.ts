@@ -5,7 +5,7 @@ import { createServer as createTcpServer, type Server as NetServer } from "node:
 import type { Server } from "../src/index.ts";
 import { createGate } from "./support/agents.ts";
 import { convoke, listen, paste, quotedConvoke, runConvoke } from "./support/process.ts";
-import { startServer } from "./support/server.ts";
+import { losesConnections, startServer } from "./support/server.ts";
 
 let server: Server;
 
@@ -156,8 +156,7 @@ describe("a server that cannot be reached is exit code 3:", () => {
   });
 
   test("it goes away in the middle of the call", async () => {
-    const server = createHttp2Server().on("stream", (stream) => stream.session?.destroy());
-    const { code, stderr } = await runConvoke(["call", await listen(server), "x"]);
+    const { code, stderr } = await runConvoke(["call", await listen(losesConnections()), "x"]);
     expect(stderr).toMatch(/^convoke: the connection was lost before the answer was whole [^\n]+\n$/);
     expect(code).toBe(3);
   });

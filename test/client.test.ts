@@ -1,9 +1,8 @@
 import { once } from "node:events";
-import { createServer as createHttp2Server } from "node:http2";
 import { type AddressInfo, createServer, type Server as NetServer } from "node:net";
 import { Code, ConnectError, connect } from "../src/index.ts";
 import { createGate } from "./support/agents.ts";
-import { startServer } from "./support/server.ts";
+import { losesConnections, startServer } from "./support/server.ts";
 
 async function listen(server: NetServer): Promise<string> {
   await once(server.listen(0, "127.0.0.1"), "listening");
@@ -21,7 +20,7 @@ describe("a connection that cannot be had is UNAVAILABLE", () => {
   test.each<[what: string, server: () => NetServer]>([
     ["closed when accepted", () => createServer((socket) => socket.destroy())],
     ["reset before the handshake", () => createServer((socket) => socket.resetAndDestroy())],
-    ["closed when the request came", () => createHttp2Server().on("stream", (stream) => stream.session?.destroy())],
+    ["lost when the request came", losesConnections],
   ])("%s", async (_what, create) => {
     const server = create();
     const agents = connect(await listen(server));

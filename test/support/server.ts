@@ -1,3 +1,4 @@
+import { createServer as createHttp2Server, type Http2Server } from "node:http2";
 import { type Agents, connect, type ServeOptions, type Server, serve } from "../../src/index.ts";
 import { asking, echo, failing, remembering } from "./agents.ts";
 
@@ -24,6 +25,13 @@ export async function startClient(options: Partial<ServeOptions> = {}): Promise<
   const agents = connect((await startServer(options)).url);
   clients.add(agents);
   return agents;
+}
+
+/** A server of HTTP/2 whose every connection breaks when it has brought a request. It does not listen yet. */
+export function losesConnections(): Http2Server {
+  const server = createHttp2Server();
+  server.on("connection", (socket) => server.once("stream", () => setImmediate(() => socket.destroy())));
+  return server;
 }
 
 afterAll(async () => {
