@@ -1,3 +1,4 @@
+import { constants } from "node:http2";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import {
   Code,
@@ -58,10 +59,30 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
     handle(request, response) {
       drainRequest({ request, response }, limits.unaryBodyTimeoutMs);
       const handler = handlers.get(pathOf(request));
-      if (handler === undefined) respondError({ request, response }, unknownMethod(services, pathOf(request)), 404);
-      else void answer(handler, { request, response, options });
+      if (handler === undefined) {
+        afterRequest(request, () => respondError({ request, response }, unknownMethod(services, pathOf(request)), 404));
+      } else void answer(handler, { request, response, options });
     },
   };
+}
+
+/** How long a refusal waits for the rest of its request. */
+const refusalPatienceMs = 100;
+
+/**
+ * Refuses once the request has been read, or after a moment: curl over HTTP/2 sometimes hangs when the answer is whole before its
+ * request is.
+ */
+function afterRequest(request: WireRequest, refuse: () => void): void {
+  const answer = () => {
+    clearTimeout(timer);
+    request.off("end", answer);
+    refuse();
+  };
+  const timer = setTimeout(answer, refusalPatienceMs);
+  request.once("end", answer);
+  request.once("close", () => clearTimeout(timer));
+  request.resume();
 }
 
 /** The request's path, without its query. */
@@ -78,8 +99,9 @@ async function answer(handler: UniversalHandler, { request, response, options }:
     const values = options.contextValues?.(request);
     const call = universalRequestFromNodeRequest(request, response, undefined, values);
     const result = await handler({ ...call, body: bodyOf(handler, { request, response, options }) });
-    if (result.status === 415 || result.status === 405) refuse(handler, { request, response }, result.status);
-    else await universalResponseToNodeResponse(result, response);
+    if (result.status === 415 || result.status === 405) {
+      afterRequest(request, () => refuse(handler, { request, response }, result.status));
+    } else await universalResponseToNodeResponse(result, response);
   } catch (thrown) {
     // A caller that went away needs no answer; a request that could not even be read gets one.
     if (response.headersSent) response.destroy();
@@ -121,14 +143,17 @@ function createDeadline(timeoutMs: number | undefined): { passed: Promise<never>
 }
 
 /**
- * After an answer that did not need the whole request, the rest is read and dropped, so that an HTTP/1.1 connection can be used
- * again; a peer that does not come to its end is cut off. HTTP/2 resets the stream by itself.
+ * After an answer that did not need the whole request, the rest is read and dropped: an HTTP/1.1 connection can then be used again,
+ * and an HTTP/2 peer that waits for room to send is not left waiting. A peer that does not come to its end is cut off.
  */
 function drainRequest({ request, response }: WireExchange, timeoutMs: number): void {
-  if ("stream" in request) return;
-  response.once("finish", () => {
+  const [writable, cutOff] =
+    "stream" in request
+      ? [request.stream, () => request.stream.close(constants.NGHTTP2_NO_ERROR)]
+      : [response, () => request.destroy()];
+  writable.once("finish", () => {
     if (request.complete) return;
-    const timer = setTimeout(() => request.destroy(), timeoutMs);
+    const timer = setTimeout(cutOff, timeoutMs);
     request.once("close", () => clearTimeout(timer));
     request.resume();
   });
