@@ -141,9 +141,9 @@ function append(target: Headers, headers: readonly Header[]): void {
 function errorOf(definition: ErrorDefinition, requestInfo: ConformancePayload_RequestInfo | undefined): ConnectError {
   const code = definition.code as number as Code; // the two enums have the same numbers
   const error = new ConnectError(definition.message ?? "", code);
-  error.details = definition.details.map((any) => ({
-    type: any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1),
-    value: any.value,
+  error.details = definition.details.map((packed) => ({
+    type: packed.typeUrl.slice(packed.typeUrl.lastIndexOf("/") + 1),
+    value: packed.value,
   }));
   if (requestInfo !== undefined) error.details.push({ desc: ConformancePayload_RequestInfoSchema, value: requestInfo });
   return error;
