@@ -79,7 +79,9 @@ function afterRequest(request: WireRequest, refuse: () => void): void {
     request.off("end", answer);
     refuse();
   };
-  const timer = setTimeout(answer, refusalPatienceMs);
+  const timer = setTimeout(() => {
+    if (!request.destroyed) answer(); // else its peer has gone
+  }, refusalPatienceMs);
   request.once("end", answer);
   request.once("close", () => clearTimeout(timer));
   request.resume();
