@@ -1,59 +1,20 @@
-import {
-  Code,
-  type ConnectError,
-  createContextKey,
-  createContextValues,
-  type Interceptor,
-  type StreamResponse,
-} from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { cancelled, toPeerError } from "../core/index.ts";
-import { codeName, type WireRequest } from "../wire/index.ts";
-
-const peerKey = createContextKey<string>("", { description: "address of the calling peer" });
-
-/** What {@link createCallLog} reads of a request beside its headers. */
-export function callValues(request: WireRequest) {
-  return createContextValues().set(peerKey, request.socket?.remoteAddress ?? "");
-}
+import { codeName, type FinishedCall } from "../wire/index.ts";
 
 /** One log line a call: method, protocol, peer, code, duration; never bodies or metadata. */
-export function createCallLog(log: Logger): Interceptor {
-  return (next) => async (request) => {
-    const startMs = performance.now();
-    const done = (error?: ConnectError) => {
-      const line = {
-        rpc: `${request.service.typeName}/${request.method.name}`,
-        type: request.header.get("content-type") ?? "",
-        peer: request.contextValues.get(peerKey),
-        code: error === undefined ? "ok" : codeName(error.code),
-        ms: Math.round(performance.now() - startMs),
-      };
-      if (error?.code === Code.Internal || error?.code === Code.Unknown)
-        log.error({ ...line, err: error.cause ?? error }, "call");
-      else log.info(line, "call");
+export function createCallLog(log: Logger): (call: FinishedCall) => void {
+  return ({ exchange, procedure, error, durationMs }) => {
+    const failed = error?.code === Code.Internal || error?.code === Code.Unknown;
+    if (!log.isLevelEnabled(failed ? "error" : "info")) return;
+    const line = {
+      rpc: procedure,
+      type: exchange.headers.get("content-type") ?? "",
+      peer: exchange.peerAddress,
+      code: error === undefined ? "ok" : codeName(error.code),
+      ms: Math.round(durationMs),
     };
-    try {
-      const response = await next(request);
-      if (response.stream) return { ...response, message: observed(response, done) };
-      done();
-      return response;
-    } catch (thrown) {
-      done(toPeerError(thrown));
-      throw thrown;
-    }
+    if (failed) log.error({ ...line, err: error.cause ?? error }, "call");
+    else log.info(line, "call");
   };
-}
-
-async function* observed({ message }: StreamResponse, done: (error?: ConnectError) => void) {
-  let outcome: ConnectError | undefined = cancelled("the caller left"); // unless it comes to an end
-  try {
-    yield* message;
-    outcome = undefined;
-  } catch (thrown) {
-    outcome = toPeerError(thrown);
-    throw thrown;
-  } finally {
-    done(outcome);
-  }
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import type { AgentCard } from "../agent/index.ts";
-import { pathOf, respondJson, type WireRequest, type WireResponse, writeHead } from "../wire/index.ts";
+import { type HeaderList, respondJson, type ServerExchange, withoutQuery } from "../wire/index.ts";
 
 /** Where the build puts the page, seen from `src/server` and from `dist/server` alike. */
 const pageFolder = join(import.meta.dirname, "../../dist/dashboard");
@@ -14,37 +14,37 @@ const contentTypes: Record<string, string> = {
 };
 
 /** The page's own scripts and styles and nothing else; no framing by others. */
-const securityHeaders = {
-  "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-};
+const securityHeaders = [
+  ...["content-security-policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"],
+  ...["x-content-type-options", "nosniff"],
+  ...["referrer-policy", "no-referrer"],
+];
 
 /** Answers `GET /`, the page's files and `GET /agents.json`; false when the path is none of them. */
-export type PageHandler = (request: WireRequest, response: WireResponse) => boolean;
+export type PageHandler = (exchange: ServerExchange) => boolean;
 
 /** Reads the built page once. Without a build, `GET /` says how to make one. */
 export function createPage(cards: readonly AgentCard[]): PageHandler {
   const files = readFiles();
   const agents = Buffer.from(JSON.stringify(cards));
-  return (request, response) => {
-    if (request.method !== "GET" && request.method !== "HEAD") return false;
-    const path = pathOf(request);
+  return (exchange) => {
+    const { method } = exchange;
+    if (method !== "GET" && method !== "HEAD") return false;
+    const path = withoutQuery(exchange.path);
     if (path === "/agents.json") {
-      respondJson(response, 200, agents);
+      respondJson(exchange, 200, agents);
       return true;
     }
     const file = files.get(path === "/" ? "/index.html" : path);
     if (file === undefined) return false;
-    writeHead(response, 200, { ...securityHeaders, ...file.headers });
-    response.end(request.method === "HEAD" ? "" : file.body);
+    exchange.respondWhole(200, [...securityHeaders, ...file.headers], method === "HEAD" ? undefined : file.body);
     return true;
   };
 }
 
 interface PageFile {
   readonly body: Buffer;
-  readonly headers: Record<string, string>;
+  readonly headers: HeaderList;
 }
 
 function readFiles(): Map<string, PageFile> {
@@ -64,11 +64,11 @@ function readFiles(): Map<string, PageFile> {
 function pageFile(name: string, body: Buffer): PageFile {
   return {
     body,
-    headers: {
-      "content-type": contentTypes[extname(name)] ?? "application/octet-stream",
-      "content-length": String(body.length),
+    headers: [
+      ...["content-type", contentTypes[extname(name)] ?? "application/octet-stream"],
+      ...["content-length", String(body.length)],
       // Names under assets/ carry a hash of their content; the entry page must be asked for again.
-      "cache-control": extname(name) === ".html" ? "no-cache" : "public, max-age=31536000, immutable",
-    },
+      ...["cache-control", extname(name) === ".html" ? "no-cache" : "public, max-age=31536000, immutable"],
+    ],
   };
 }

@@ -11,11 +11,10 @@ import { drainingError, TaskRuntime } from "../task/index.ts";
 import { createLogger, type LogOptions } from "../telemetry/index.ts";
 import { type CorsOptions, createListener, createRpcHandler, type RpcHandler, type TlsOptions } from "../wire/index.ts";
 import { createAgentService } from "./agent-service.ts";
-import { callValues, createCallLog } from "./calls.ts";
+import { createCallLog } from "./calls.ts";
 import { createFirstContract } from "./first-contract.ts";
 import { createFront } from "./front.ts";
 import { createHealth } from "./health.ts";
-import { InFlight } from "./in-flight.ts";
 import { createPage, type PageHandler } from "./page.ts";
 import { createReflection } from "./reflection.ts";
 import { closeOnSignals } from "./signals.ts";
@@ -73,10 +72,10 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number) => {
-    log.info({ calls: parts.inFlight.count, tasks: parts.runtime.runningCount, graceMs }, "draining");
+    log.info({ calls: listener.inFlight, tasks: parts.runtime.runningCount, graceMs }, "draining");
     parts.drain();
     const drained = listener.drain();
-    const idle = () => Promise.all([parts.inFlight.idle(), parts.runtime.idle()]);
+    const idle = () => Promise.all([listener.idle(), parts.runtime.idle()]);
     if (!(await within(graceMs, idle()))) {
       parts.stop();
       await within(stopMs, idle());
@@ -104,7 +103,6 @@ interface Parts {
   readonly rpc: RpcHandler;
   readonly page: PageHandler | undefined;
   readonly runtime: TaskRuntime;
-  readonly inFlight: InFlight;
   /** Refuses what is new and ends what only waits. */
   drain(): void;
   /** Ends what is still at work. */
@@ -121,8 +119,7 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
   const reflection = createReflection(() => rpc.services);
   const rpc = createRpcHandler({
     limits,
-    interceptors: [createCallLog(log)],
-    contextValues: callValues,
+    onCallEnd: createCallLog(log),
     shutdownSignal: shutdown.signal,
     routes(router) {
       router.service(AgentService, agentService);
@@ -137,7 +134,6 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
     rpc,
     runtime,
     page: (options.page ?? true) ? createPage(agents.map(cardOf)) : undefined,
-    inFlight: new InFlight(),
     drain() {
       health.drain();
       runtime.close(drainingError());

@@ -1,43 +1,71 @@
 import { promisify } from "node:util";
-import { brotliCompress, brotliDecompress, gunzip, gzip } from "node:zlib";
+import { brotliCompress, brotliDecompress, constants, gunzip, gzip } from "node:zlib";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Compression } from "@connectrpc/connect/protocol";
+import { tooLong } from "./envelope.ts";
 
-type Codec = (bytes: Uint8Array, options: { maxOutputLength?: number }) => Promise<Buffer>;
+/** A compression by its name in `grpc-encoding`, `content-encoding` and their like. */
+export interface Compression {
+  readonly name: CompressionName;
+  compress(bytes: Uint8Array): Promise<Uint8Array>;
+  /** @throws ConnectError RESOURCE_EXHAUSTED over `maxBytes` of output, INVALID_ARGUMENT for what is no such data. */
+  decompress(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array>;
+}
 
-/** Compressions that both sides take, by their name in `grpc-encoding` and `content-encoding`. */
-export const compressions: Compression[] = [
-  createCompression("gzip", promisify<Uint8Array, object, Buffer>(gzip), promisify<Uint8Array, object, Buffer>(gunzip)),
-  createCompression(
-    "br",
-    promisify<Uint8Array, object, Buffer>(brotliCompress),
-    promisify<Uint8Array, object, Buffer>(brotliDecompress),
-  ),
+export type CompressionName = "gzip" | "br";
+
+/** Brotli's default, 11, takes a hundred times as long for a few percent. */
+const brotliQuality = { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } };
+
+type Codec = (bytes: Uint8Array, options: object) => Promise<Uint8Array>;
+
+const gzipAsync: Codec = promisify<Uint8Array, object, Buffer>(gzip);
+const gunzipAsync: Codec = promisify<Uint8Array, object, Buffer>(gunzip);
+const brotliAsync: Codec = promisify<Uint8Array, object, Buffer>(brotliCompress);
+const unbrotliAsync: Codec = promisify<Uint8Array, object, Buffer>(brotliDecompress);
+
+/** The compressions that both sides take, the preferred one first. */
+export const compressions: readonly Compression[] = [
+  { name: "gzip", compress: (bytes) => gzipAsync(bytes, {}), decompress: bounded("gzip", gunzipAsync) },
+  { name: "br", compress: (bytes) => brotliAsync(bytes, brotliQuality), decompress: bounded("br", unbrotliAsync) },
 ];
 
+/** Their names, as a list in a header. */
+export const acceptedEncodings = compressions.map(({ name }) => name).join(",");
+
+/** The compression of that name; undefined for `identity` or none. @throws ConnectError UNIMPLEMENTED for another name. */
+export function findCompression(name: string | undefined): Compression | undefined {
+  if (name === undefined || name === "" || name === "identity") return undefined;
+  const found = compressions.find((each) => each.name === name);
+  if (found !== undefined) return found;
+  const message = `compression "${name}" is not known here; use one of identity,${acceptedEncodings}`;
+  throw new ConnectError(message, Code.Unimplemented);
+}
+
+/** The first compression of a list such as `gzip, br;q=0.5` that is known here. */
+export function firstAccepted(list: string | undefined): Compression | undefined {
+  if (list === undefined) return undefined;
+  for (const item of list.split(",")) {
+    const name = item.split(";", 1)[0]?.trim();
+    const found = compressions.find((each) => each.name === name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /** Decompression stops at the bound, so that a small message cannot fill the memory. */
-function createCompression(name: string, compress: Codec, decompress: Codec): Compression {
-  return {
-    name,
-    compress: async (bytes) => plain(await compress(bytes, {})),
-    async decompress(bytes, readMaxBytes) {
-      if (bytes.length === 0) return new Uint8Array(0);
-      try {
-        return plain(await decompress(bytes, { maxOutputLength: readMaxBytes }));
-      } catch (thrown) {
-        throw tooLarge(thrown)
-          ? new ConnectError(`the message has over ${readMaxBytes} bytes after decompression`, Code.ResourceExhausted)
-          : new ConnectError(`the message is no ${name}`, Code.InvalidArgument, undefined, undefined, thrown);
-      }
-    },
+function bounded(name: CompressionName, decompress: Codec): Compression["decompress"] {
+  return async (bytes, maxBytes) => {
+    if (bytes.length === 0) return bytes;
+    try {
+      return await decompress(bytes, { maxOutputLength: Math.max(1, maxBytes) });
+    } catch (thrown) {
+      throw isTooLarge(thrown)
+        ? tooLong(undefined, maxBytes)
+        : new ConnectError(`the message is no ${name}`, Code.InvalidArgument, undefined, undefined, thrown);
+    }
   };
 }
 
-/** Connect wants an array on an ArrayBuffer, which zlib's results are. */
-function plain(buffer: Buffer): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(buffer.buffer as ArrayBuffer, buffer.byteOffset, buffer.byteLength); // zlib shares no memory
-}
-
-function tooLarge(thrown: unknown): boolean {
+function isTooLarge(thrown: unknown): boolean {
   return typeof thrown === "object" && thrown !== null && "code" in thrown && thrown.code === "ERR_BUFFER_TOO_LARGE";
 }

@@ -1,14 +1,8 @@
 /** HTTP/2 and HTTP/1.1 to calls and back, for any Connect service. Knows nothing of agents. */
-export {
-  createListener,
-  type Listener,
-  type ListenerOptions,
-  type TlsOptions,
-  type WireHandler,
-  type WireRequest,
-  type WireResponse,
-} from "./listener.ts";
-export { type CorsOptions, createOriginPolicy, isLoopbackName, type OriginVerdict } from "./origin.ts";
-export { codeName, respondError, respondJson, writeHead } from "./responses.ts";
-export { createRpcHandler, pathOf, type RpcHandler, type RpcHandlerOptions } from "./rpc.ts";
-export { type ClientTlsOptions, type ClosableTransport, createTransport, type TransportOptions } from "./transport.ts";
+export { type ClientTlsOptions, type ClosableTransport, createTransport, type TransportOptions } from "./client/transport.ts";
+export type { ExchangeHandler, Fields, HeaderList, RequestSink, ServerClosed, ServerExchange } from "./exchange.ts";
+export { createListener, type Listener, type ListenerOptions, type TlsOptions } from "./node/listener.ts";
+export type { RequestGate } from "./server/method.ts";
+export { type CorsOptions, createOriginPolicy, isLoopbackName, type OriginVerdict } from "./server/origin.ts";
+export { codeName, respondError, respondJson } from "./server/responses.ts";
+export { createRpcHandler, type FinishedCall, type RpcHandler, type RpcHandlerOptions, withoutQuery } from "./server/rpc.ts";

@@ -5,8 +5,8 @@ import {
   createGrpcWebTransport,
   Http2SessionManager,
 } from "@connectrpc/connect-node";
-import { defaultLimits } from "../core/index.ts";
-import { lostConnections } from "./lost-connections.ts";
+import { defaultLimits } from "../../core/index.ts";
+import { lostConnections } from "../lost-connections.ts";
 
 /** Trust for `https` URLs. */
 export interface ClientTlsOptions {

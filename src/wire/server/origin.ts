@@ -1,6 +1,6 @@
 import { isIPv4 } from "node:net";
 import { cors as connectCors } from "@connectrpc/connect";
-import type { WireRequest, WireResponse } from "./listener.ts";
+import type { ServerExchange } from "../exchange.ts";
 
 /** Which web pages may call. */
 export interface CorsOptions {
@@ -25,21 +25,21 @@ const preflightMaxAgeSeconds = 7_200;
 export function createOriginPolicy({ cors, loopback }: { cors: CorsOptions; loopback: boolean }) {
   const allowed = new Set(cors.origins);
   const allowHeaders = [...connectCors.allowedHeaders, ...(cors.headers ?? [])].join(", ");
-  return (request: WireRequest, response: WireResponse): OriginVerdict => {
-    const { origin } = request.headers;
-    const host = hostOf(request);
-    const fromBrowser = origin !== undefined || request.headers["sec-fetch-site"] !== undefined;
-    if (loopback && fromBrowser && !isLoopbackName(host)) return "foreign";
-    if (origin === undefined || isSameHost(origin, host)) return "pass";
+  return (exchange: ServerExchange): OriginVerdict => {
+    const { headers } = exchange;
+    const origin = headers.get("origin");
+    const fromBrowser = origin !== undefined || headers.get("sec-fetch-site") !== undefined;
+    if (loopback && fromBrowser && !isLoopbackName(exchange.authority)) return "foreign";
+    if (origin === undefined || isSameHost(origin, exchange.authority)) return "pass";
     if (!allowed.has(origin)) return "foreign";
-    response.setHeader("access-control-allow-origin", origin);
-    response.setHeader("vary", "Origin");
-    response.setHeader("access-control-expose-headers", connectCors.exposedHeaders.join(", "));
-    const preflight = request.method === "OPTIONS" && request.headers["access-control-request-method"] !== undefined;
+    exchange.addHeader("access-control-allow-origin", origin);
+    exchange.addHeader("vary", "Origin");
+    exchange.addHeader("access-control-expose-headers", connectCors.exposedHeaders.join(", "));
+    const preflight = exchange.method === "OPTIONS" && headers.get("access-control-request-method") !== undefined;
     if (!preflight) return "pass";
-    response.setHeader("access-control-allow-methods", connectCors.allowedMethods.join(", "));
-    response.setHeader("access-control-allow-headers", allowHeaders);
-    response.setHeader("access-control-max-age", String(preflightMaxAgeSeconds));
+    exchange.addHeader("access-control-allow-methods", connectCors.allowedMethods.join(", "));
+    exchange.addHeader("access-control-allow-headers", allowHeaders);
+    exchange.addHeader("access-control-max-age", String(preflightMaxAgeSeconds));
     return "preflight";
   };
 }
@@ -52,11 +52,6 @@ export function isLoopbackName(host: string): boolean {
 
 function isLoopbackIpv4(name: string): boolean {
   return isIPv4(name) && name.startsWith("127.");
-}
-
-function hostOf(request: WireRequest): string {
-  const authority = request.headers[":authority"];
-  return typeof authority === "string" ? authority : (request.headers.host ?? "");
 }
 
 function isSameHost(origin: string, host: string): boolean {

@@ -1,5 +1,5 @@
 import { constants, type ServerHttp2Session } from "node:http2";
-import type { Limits } from "../core/index.ts";
+import type { Limits } from "../../core/index.ts";
 
 /** The highest stream id: a GOAWAY with it says "no new streams, please" and refuses none (RFC 9113, section 6.8). */
 const maxStreamId = 2 ** 31 - 1;

@@ -1,23 +1,15 @@
-import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import {
-  createServer as createHttp2Server,
-  type Http2Server,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
-} from "node:http2";
+import { createServer as createHttpServer, type Server } from "node:http";
+import { createServer as createHttp2Server, type Http2Server } from "node:http2";
 import { type AddressInfo, createServer as createNetServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from "node:tls";
-import type { Limits } from "../core/index.ts";
+import { type Limits, resolveLimits } from "../../core/index.ts";
+import type { ExchangeHandler } from "../exchange.ts";
+import { Http1ServerExchange } from "./http1-server.ts";
+import { Http2ServerExchange } from "./http2-server.ts";
+import { InFlight } from "./in-flight.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
 import { sniff } from "./sniff.ts";
 import { Writers } from "./writers.ts";
-
-/** A request over either HTTP version. */
-export type WireRequest = IncomingMessage | Http2ServerRequest;
-/** The response to a {@link WireRequest}. */
-export type WireResponse = ServerResponse | Http2ServerResponse;
-/** Answers one request; it owns the response and must end it. */
-export type WireHandler = (request: WireRequest, response: WireResponse) => void;
 
 /** A server's certificate. */
 export interface TlsOptions extends Pick<SecureContextOptions, "cert" | "key" | "passphrase"> {
@@ -28,14 +20,20 @@ export interface TlsOptions extends Pick<SecureContextOptions, "cert" | "key" | 
 }
 
 export interface ListenerOptions {
-  readonly limits: Limits;
-  readonly onRequest: WireHandler;
+  /** Answers each request; it owns the exchange and must end it. */
+  readonly onRequest: ExchangeHandler;
+  /** Bounds that differ from the defaults. */
+  readonly limits?: Partial<Limits>;
   /** Serves TLS, with the HTTP version chosen by ALPN (RFC 7301); without it both versions in clear text. */
   readonly tls?: TlsOptions;
 }
 
 /** One port that takes HTTP/1.1 and HTTP/2. */
 export interface Listener {
+  /** Requests that are being answered. */
+  readonly inFlight: number;
+  /** Settles when nothing is being answered. */
+  idle(): Promise<void>;
   /** Binds and starts to accept; port 0 picks a free one. @throws the bind error, such as EADDRINUSE. */
   listen(host: string, port: number): Promise<AddressInfo>;
   /**
@@ -52,11 +50,13 @@ export interface Listener {
  * `headersTimeoutMs`.
  */
 export function createListener(options: ListenerOptions): Listener {
-  const { limits, tls } = options;
+  const { tls } = options;
+  const limits = resolveLimits(options.limits);
   const sockets = new Set<Socket>();
   const sessions = createSessions(limits);
-  const http1 = createHttp1(options);
-  const http2 = createHttp2(options, sessions);
+  const counted = { ...options, limits, inFlight: new InFlight() };
+  const http1 = createHttp1(counted);
+  const http2 = createHttp2(counted, sessions);
   const writers = new Writers();
   http2.on("connection", (socket: Socket) => writers.add(socket));
   const route = (socket: Socket) => routeSocket(socket, { http1, http2, timeoutMs: limits.headersTimeoutMs });
@@ -65,6 +65,10 @@ export function createListener(options: ListenerOptions): Listener {
   server.maxConnections = limits.maxConnections;
   server.on("connection", (socket: Socket) => track(sockets, socket, limits.maxConnectionsPerAddress));
   return {
+    get inFlight() {
+      return counted.inFlight.count;
+    },
+    idle: () => counted.inFlight.idle(),
     listen: (host, port) =>
       new Promise((resolve, reject) => {
         server.once("error", reject);
@@ -89,7 +93,15 @@ export function createListener(options: ListenerOptions): Listener {
   };
 }
 
-function createHttp1({ limits, onRequest }: ListenerOptions): Server {
+interface ServerOptions {
+  readonly limits: Limits;
+  readonly onRequest: ExchangeHandler;
+  readonly inFlight: InFlight;
+}
+
+function createHttp1({ limits, onRequest, inFlight }: ServerOptions): Server {
+  const lingerMs = limits.unaryBodyTimeoutMs;
+  const onClosed = () => inFlight.remove();
   const server = createHttpServer(
     {
       maxHeaderSize: limits.maxHeaderBytes,
@@ -98,7 +110,10 @@ function createHttp1({ limits, onRequest }: ListenerOptions): Server {
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, 1_000),
     },
-    onRequest,
+    (request, response) => {
+      inFlight.add();
+      onRequest(new Http1ServerExchange({ request, response, lingerMs, onClosed }));
+    },
   );
   // Node drops headers over the count silently; one more than allowed lets the handler see that there were too many.
   server.maxHeadersCount = limits.maxHeaderPairs + 1;
@@ -107,22 +122,25 @@ function createHttp1({ limits, onRequest }: ListenerOptions): Server {
   return server;
 }
 
-function createHttp2({ limits, onRequest }: ListenerOptions, sessions: Sessions): Http2Server {
-  const server = createHttp2Server(
-    {
-      settings: {
-        maxConcurrentStreams: limits.maxConcurrentStreams,
-        initialWindowSize: limits.streamWindowBytes,
-        maxHeaderListSize: limits.maxHeaderBytes,
-        enablePush: false,
-      },
-      maxHeaderListPairs: limits.maxHeaderPairs,
-      maxSessionMemory: limits.maxSessionMemoryMib,
-      streamResetBurst: limits.streamResetBurst,
-      streamResetRate: limits.streamResetsPerSecond,
+function createHttp2({ limits, onRequest, inFlight }: ServerOptions, sessions: Sessions): Http2Server {
+  const lingerMs = limits.unaryBodyTimeoutMs;
+  const onClosed = () => inFlight.remove();
+  const server = createHttp2Server({
+    settings: {
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      initialWindowSize: limits.streamWindowBytes,
+      maxHeaderListSize: limits.maxHeaderBytes,
+      enablePush: false,
     },
-    onRequest,
-  );
+    maxHeaderListPairs: limits.maxHeaderPairs,
+    maxSessionMemory: limits.maxSessionMemoryMib,
+    streamResetBurst: limits.streamResetBurst,
+    streamResetRate: limits.streamResetsPerSecond,
+  });
+  server.on("stream", (stream, headers) => {
+    inFlight.add();
+    onRequest(new Http2ServerExchange(stream, { headers, lingerMs, onClosed }));
+  });
   server.on("session", (session) => sessions.add(session));
   server.on("sessionError", () => {}); // Node has closed the session; its calls see their streams end
   return server;

@@ -1,0 +1,82 @@
+import {
+  type BinaryReadOptions,
+  type BinaryWriteOptions,
+  type DescMessage,
+  fromBinary,
+  fromJsonString,
+  type JsonReadOptions,
+  type JsonWriteOptions,
+  type MessageShape,
+  toBinary,
+  toJsonString,
+} from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { decodeJsonText } from "./json.ts";
+
+/** How messages are written as bytes. */
+export type CodecName = "proto" | "json";
+
+export interface CodecOptions {
+  readonly json: Partial<JsonReadOptions & JsonWriteOptions>;
+  readonly binary?: Partial<BinaryReadOptions & BinaryWriteOptions> | undefined;
+  /** The code of the error for bytes that are no message: whoever sent them is at fault. */
+  readonly decodeFailure: Code;
+}
+
+/** Bytes to messages of one type and back. */
+export interface Codec<Desc extends DescMessage = DescMessage> {
+  /** @throws ConnectError with `decodeFailure`. */
+  decode(bytes: Uint8Array): MessageShape<Desc>;
+  /** @throws ConnectError INTERNAL for a message that its type does not allow. */
+  encode(message: MessageShape<Desc>): Uint8Array;
+}
+
+const factories = { proto: createProtoCodec, json: createJsonCodec };
+
+export function createCodec<Desc extends DescMessage>(name: CodecName, desc: Desc, options: CodecOptions): Codec<Desc> {
+  return factories[name](desc, options);
+}
+
+function createProtoCodec<Desc extends DescMessage>(desc: Desc, { binary, decodeFailure }: CodecOptions): Codec<Desc> {
+  return {
+    decode(bytes) {
+      try {
+        return fromBinary(desc, bytes, binary);
+      } catch (thrown) {
+        throw failure(`the message is no ${desc.typeName}`, decodeFailure, thrown);
+      }
+    },
+    encode(message) {
+      try {
+        return toBinary(desc, message, binary);
+      } catch (thrown) {
+        throw failure(`a ${desc.typeName} cannot be written`, Code.Internal, thrown);
+      }
+    },
+  };
+}
+
+function createJsonCodec<Desc extends DescMessage>(desc: Desc, { json, decodeFailure }: CodecOptions): Codec<Desc> {
+  return {
+    decode(bytes) {
+      try {
+        return fromJsonString(desc, decodeJsonText(bytes), { ignoreUnknownFields: true, ...json });
+      } catch (thrown) {
+        throw failure(`the message is no JSON of ${desc.typeName}`, decodeFailure, thrown);
+      }
+    },
+    encode(message) {
+      try {
+        return Buffer.from(toJsonString(desc, message, json));
+      } catch (thrown) {
+        throw failure(`a ${desc.typeName} cannot be written as JSON`, Code.Internal, thrown);
+      }
+    },
+  };
+}
+
+/** protobuf-es says what was wrong in words about the message alone, so they may leave. */
+function failure(message: string, code: Code, cause: unknown): ConnectError {
+  const reason = cause instanceof Error ? `: ${cause instanceof ConnectError ? cause.rawMessage : cause.message}` : "";
+  return new ConnectError(message + reason, code, undefined, undefined, cause);
+}

@@ -1,0 +1,187 @@
+import { constants, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import {
+  type Fields,
+  type HeaderList,
+  type RequestSink,
+  type ResetCode,
+  resetCodes,
+  type ServerClosed,
+  type ServerExchange,
+} from "../exchange.ts";
+import { type Due, timers } from "../timer-wheel.ts";
+import { addFields, NodeFields } from "./fields.ts";
+
+export interface Http2ExchangeInit {
+  readonly headers: IncomingHttpHeaders;
+  /** How long a peer may go on sending a request that has been answered. */
+  readonly lingerMs: number;
+  /** Called once, when nothing of the exchange is left. */
+  readonly onClosed: () => void;
+}
+
+const withTrailers = { waitForTrailers: true, sendDate: false } as const;
+const withoutTrailers = { sendDate: false } as const;
+const headOnly = { endStream: true, sendDate: false } as const;
+
+/** A server's exchange over a stream of node:http2. */
+export class Http2ServerExchange implements ServerExchange {
+  readonly httpVersion = "2";
+  readonly headers: Fields;
+  readonly #stream: ServerHttp2Stream;
+  readonly #session: ServerHttp2Session | undefined;
+  readonly #init: Http2ExchangeInit;
+  #sink: RequestSink | undefined;
+  #added: string[] | undefined;
+  #trailers: HeaderList | undefined;
+  #requestEnded = false;
+  #drains = false;
+  #linger: Due | undefined;
+
+  constructor(stream: ServerHttp2Stream, init: Http2ExchangeInit) {
+    this.#stream = stream;
+    this.#session = stream.session as ServerHttp2Session | undefined; // a server's stream has a server's session
+    this.#init = init;
+    this.headers = new NodeFields(init.headers);
+    stream.on("error", ignore); // "close" follows and says what there is to know
+    stream.on("close", () => this.#closed());
+  }
+
+  get method(): string {
+    return this.#init.headers[":method"] ?? "";
+  }
+
+  get path(): string {
+    return this.#init.headers[":path"] ?? "";
+  }
+
+  get authority(): string {
+    return this.#init.headers[":authority"] ?? this.headers.get("host") ?? "";
+  }
+
+  get scheme(): "http" | "https" {
+    return this.#session?.encrypted === true ? "https" : "http";
+  }
+
+  get peerAddress(): string {
+    const { destroyed = true, socket } = this.#session ?? {};
+    return destroyed ? "" : (socket?.remoteAddress ?? "");
+  }
+
+  get responded(): boolean {
+    return this.#stream.headersSent;
+  }
+
+  headerSize(): { pairs: number; bytes: number } {
+    const { headers } = this.#init;
+    let pairs = 0;
+    let bytes = 0;
+    for (const name in headers) {
+      const value = headers[name] ?? "";
+      pairs += typeof value === "string" ? 1 : value.length;
+      bytes += name.length + (typeof value === "string" ? value.length : value.join().length);
+    }
+    return { pairs, bytes };
+  }
+
+  addHeader(name: string, value: string): void {
+    this.#added ??= [];
+    this.#added.push(name, value);
+  }
+
+  accept(sink: RequestSink): void {
+    this.#sink = sink;
+    if (this.#init.headers.expect === "100-continue" && !this.#isGone) this.#stream.additionalHeaders({ ":status": 100 });
+    this.#stream.on("data", (bytes: Buffer) => sink.data(bytes));
+    this.#stream.on("end", () => {
+      if (this.#stream.rstCode !== 0) return; // Node ends what a reset cuts off, too
+      this.#requestEnded = true;
+      this.#linger?.cancel();
+      sink.end();
+    });
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  respondWhole(status: number, headers: HeaderList, body?: Uint8Array): void {
+    if (this.#isGone) return;
+    if (body === undefined || body.length === 0) this.#respond(status, headers, headOnly);
+    else {
+      this.#respond(status, headers, withoutTrailers);
+      this.#stream.end(body);
+    }
+    this.#afterEnd();
+  }
+
+  respond(status: number, headers: HeaderList, trailers: boolean): void {
+    if (this.#isGone) return;
+    this.#respond(status, headers, trailers ? withTrailers : withoutTrailers);
+    if (trailers) this.#stream.on("wantTrailers", () => this.#sendTrailers());
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#isGone) return true;
+    const room = this.#stream.write(bytes);
+    if (!room && !this.#drains) {
+      this.#drains = true;
+      this.#stream.on("drain", () => this.#sink?.drained());
+    }
+    return room;
+  }
+
+  end(bytes?: Uint8Array, trailers?: HeaderList): void {
+    if (this.#isGone) return;
+    this.#trailers = trailers;
+    if (bytes === undefined || bytes.length === 0) this.#stream.end();
+    else this.#stream.end(bytes);
+    this.#afterEnd();
+  }
+
+  reset(code: ResetCode): void {
+    if (!this.#isGone) this.#stream.close(resetCodes[code]);
+  }
+
+  get #isGone(): boolean {
+    return this.#stream.destroyed || this.#stream.closed;
+  }
+
+  #respond(status: number, headers: HeaderList, options: object): void {
+    const fields = addFields({ ":status": status }, headers);
+    this.#stream.respond(this.#added === undefined ? fields : addFields(fields, this.#added), options);
+  }
+
+  #sendTrailers(): void {
+    if (this.#isGone) return;
+    try {
+      this.#stream.sendTrailers(addFields({}, this.#trailers ?? []));
+    } catch {
+      this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR); // a trailer that HTTP/2 does not carry: half an answer must not pass for a whole
+    }
+  }
+
+  /** An answer may come before its request is whole: the rest is dropped, and a peer that never ends is cut off (RFC 9113, section 8.1). */
+  #afterEnd(): void {
+    if (this.#requestEnded) return;
+    if (this.#stream.endAfterHeaders) return;
+    this.#stream.resume();
+    this.#linger = timers.schedule(this.#init.lingerMs, () => this.reset("none"));
+  }
+
+  #closed(): void {
+    this.#linger?.cancel();
+    this.#sink?.closed(this.#how());
+    this.#init.onClosed();
+  }
+
+  #how(): ServerClosed {
+    if (this.#session === undefined || (this.#session.destroyed && !this.#stream.writableFinished)) return "lost";
+    return this.#stream.rstCode === 0 && this.#stream.writableFinished ? "done" : "reset";
+  }
+}
+
+function ignore(): void {}
