@@ -22,11 +22,11 @@ export type EnvelopeSink = (flags: number, payload: Uint8Array) => void;
 export class EnvelopeReader {
   readonly #maxBytes: number;
   readonly #found: EnvelopeSink;
-  readonly #prefix = Buffer.allocUnsafe(prefixBytes);
   #prefixFilled = 0;
   #flags = 0;
+  /** Bytes of the message that have not come. */
   #missing = 0;
-  #pieces: Uint8Array[] = [];
+  #pieces: Uint8Array[] | undefined;
 
   /** @param maxBytes the longest message allowed, on the wire. */
   constructor(maxBytes: number, found: EnvelopeSink) {
@@ -49,6 +49,7 @@ export class EnvelopeReader {
       }
       const end = at + this.#missing;
       if (end > bytes.length) {
+        this.#pieces ??= [];
         this.#pieces.push(at === 0 ? bytes : bytes.subarray(at));
         this.#missing -= bytes.length - at;
         return;
@@ -59,21 +60,24 @@ export class EnvelopeReader {
   }
 
   #readPrefix(bytes: Uint8Array, start: number): number {
-    const prefix = this.#prefix;
     let at = start;
-    while (this.#prefixFilled < prefixBytes && at < bytes.length) prefix[this.#prefixFilled++] = bytes[at++] ?? 0;
+    if (this.#prefixFilled === 0) {
+      this.#flags = bytes[at++] ?? 0;
+      this.#missing = 0;
+      this.#prefixFilled = 1;
+    }
+    for (; this.#prefixFilled < prefixBytes && at < bytes.length; this.#prefixFilled++) {
+      this.#missing = this.#missing * 256 + (bytes[at++] ?? 0);
+    }
     if (this.#prefixFilled < prefixBytes) return at;
-    this.#flags = prefix[0] ?? 0;
-    const length = prefix.readUInt32BE(1);
-    if (length > this.#maxBytes) throw tooLong(length, this.#maxBytes);
-    this.#missing = length;
-    if (length === 0 && at === bytes.length) this.#finish(bytes.subarray(at)); // no byte will follow to finish it
+    if (this.#missing > this.#maxBytes) throw tooLong(this.#missing, this.#maxBytes);
+    if (this.#missing === 0 && at === bytes.length) this.#finish(bytes.subarray(at)); // no byte will follow to finish it
     return at;
   }
 
   #finish(last: Uint8Array): void {
-    const payload = this.#pieces.length === 0 ? last : Buffer.concat([...this.#pieces, last]);
-    if (this.#pieces.length > 0) this.#pieces = [];
+    const payload = this.#pieces === undefined ? last : Buffer.concat([...this.#pieces, last]);
+    this.#pieces = undefined;
     this.#prefixFilled = 0;
     this.#found(this.#flags, payload);
   }

@@ -27,7 +27,7 @@ const headOnly = { endStream: true, sendDate: false } as const;
 export class Http2ServerExchange implements ServerExchange {
   readonly httpVersion = "2";
   readonly headers: Fields;
-  readonly #stream: ServerHttp2Stream;
+  readonly #stream: OwnedStream;
   readonly #session: ServerHttp2Session | undefined;
   readonly #init: Http2ExchangeInit;
   #sink: RequestSink | undefined;
@@ -37,13 +37,14 @@ export class Http2ServerExchange implements ServerExchange {
   #drains = false;
   #linger: Due | undefined;
 
-  constructor(stream: ServerHttp2Stream, init: Http2ExchangeInit) {
+  constructor(stream: OwnedStream, init: Http2ExchangeInit) {
     this.#stream = stream;
     this.#session = stream.session as ServerHttp2Session | undefined; // a server's stream has a server's session
     this.#init = init;
     this.headers = new NodeFields(init.headers);
+    stream[exchangeKey] = this;
     stream.on("error", ignore); // "close" follows and says what there is to know
-    stream.on("close", () => this.#closed());
+    stream.on("close", onClose);
   }
 
   get method(): string {
@@ -91,13 +92,8 @@ export class Http2ServerExchange implements ServerExchange {
   accept(sink: RequestSink): void {
     this.#sink = sink;
     if (this.#init.headers.expect === "100-continue" && !this.#isGone) this.#stream.additionalHeaders({ ":status": 100 });
-    this.#stream.on("data", (bytes: Buffer) => sink.data(bytes));
-    this.#stream.on("end", () => {
-      if (this.#stream.rstCode !== 0) return; // Node ends what a reset cuts off, too
-      this.#requestEnded = true;
-      this.#linger?.cancel();
-      sink.end();
-    });
+    this.#stream.on("data", onData);
+    this.#stream.on("end", onEnd);
   }
 
   pause(): void {
@@ -121,7 +117,7 @@ export class Http2ServerExchange implements ServerExchange {
   respond(status: number, headers: HeaderList, trailers: boolean): void {
     if (this.#isGone) return;
     this.#respond(status, headers, trailers ? withTrailers : withoutTrailers);
-    if (trailers) this.#stream.on("wantTrailers", () => this.#sendTrailers());
+    if (trailers) this.#stream.on("wantTrailers", onWantTrailers);
   }
 
   write(bytes: Uint8Array): boolean {
@@ -129,7 +125,7 @@ export class Http2ServerExchange implements ServerExchange {
     const room = this.#stream.write(bytes);
     if (!room && !this.#drains) {
       this.#drains = true;
-      this.#stream.on("drain", () => this.#sink?.drained());
+      this.#stream.on("drain", onDrain);
     }
     return room;
   }
@@ -155,7 +151,22 @@ export class Http2ServerExchange implements ServerExchange {
     this.#stream.respond(this.#added === undefined ? fields : addFields(fields, this.#added), options);
   }
 
-  #sendTrailers(): void {
+  onData(bytes: Uint8Array): void {
+    this.#sink?.data(bytes);
+  }
+
+  onEnd(): void {
+    if (this.#stream.rstCode !== 0) return; // Node ends what a reset cuts off, too
+    this.#requestEnded = true;
+    this.#linger?.cancel();
+    this.#sink?.end();
+  }
+
+  onDrain(): void {
+    this.#sink?.drained();
+  }
+
+  onWantTrailers(): void {
     if (this.#isGone) return;
     try {
       this.#stream.sendTrailers(addFields({}, this.#trailers ?? []));
@@ -172,7 +183,7 @@ export class Http2ServerExchange implements ServerExchange {
     this.#linger = timers.schedule(this.#init.lingerMs, () => this.reset("none"));
   }
 
-  #closed(): void {
+  onClose(): void {
     this.#linger?.cancel();
     this.#sink?.closed(this.#how());
     this.#init.onClosed();
@@ -184,4 +195,29 @@ export class Http2ServerExchange implements ServerExchange {
   }
 }
 
+/** Where a stream keeps its exchange, so that all streams share their listeners: a call makes no closure. */
+const exchangeKey = Symbol("exchange");
+
+type OwnedStream = ServerHttp2Stream & { [exchangeKey]?: Http2ServerExchange };
+
 function ignore(): void {}
+
+function onData(this: OwnedStream, bytes: Buffer): void {
+  this[exchangeKey]?.onData(bytes);
+}
+
+function onEnd(this: OwnedStream): void {
+  this[exchangeKey]?.onEnd();
+}
+
+function onDrain(this: OwnedStream): void {
+  this[exchangeKey]?.onDrain();
+}
+
+function onWantTrailers(this: OwnedStream): void {
+  this[exchangeKey]?.onWantTrailers();
+}
+
+function onClose(this: OwnedStream): void {
+  this[exchangeKey]?.onClose();
+}

@@ -18,7 +18,7 @@ export interface AnswerInit {
   readonly codec: CodecName;
   readonly scope: CallScope;
   /** Called once, when the answer is given or cannot be given any more. */
-  readonly onOver: (error: ConnectError | undefined) => void;
+  onOver(error: ConnectError | undefined): void;
 }
 
 /** The response side of a call: messages to bytes, in as few writes as may be, and the outcome after them. */

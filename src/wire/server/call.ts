@@ -9,11 +9,11 @@ import type { RequestSink, ServerClosed, ServerExchange } from "../exchange.ts";
 import { MessageQueue } from "../message-queue.ts";
 import { isPromise } from "../promise.ts";
 import { type Due, timers } from "../timer-wheel.ts";
-import { Answer } from "./answer.ts";
+import { Answer, type AnswerInit } from "./answer.ts";
 import { type Input, invoke, typedError } from "./invoke.ts";
 import type { ServerMethod } from "./method.ts";
 import type { ServerProtocol } from "./protocol.ts";
-import { CallScope, contextOf } from "./scope.ts";
+import { CallScope } from "./scope.ts";
 
 export interface CallInit {
   readonly exchange: ServerExchange;
@@ -29,12 +29,14 @@ export interface CallInit {
 const refusalPatienceMs = 100;
 
 /** One call on the server: request bytes in, handler, and the {@link Answer} out. */
-export class ServerCall implements RequestSink {
+export class ServerCall implements RequestSink, AnswerInit {
   readonly exchange: ServerExchange;
   readonly method: ServerMethod;
+  readonly protocol: ServerProtocol;
+  readonly codec: CodecName;
   readonly scope: CallScope;
   readonly startMs = performance.now();
-  readonly #init: CallInit;
+  readonly #onEnd: CallInit["onEnd"];
   readonly #answer: Answer;
   /** True when the request is one message. */
   readonly #single: boolean;
@@ -53,9 +55,11 @@ export class ServerCall implements RequestSink {
     const { exchange, method, protocol, codec, values } = init;
     this.exchange = exchange;
     this.method = method;
-    this.#init = init;
-    this.scope = new CallScope({ exchange, method, protocolName: protocol.name, values });
-    this.#answer = new Answer({ exchange, method, protocol, codec, scope: this.scope, onOver: (error) => this.#ended(error) });
+    this.protocol = protocol;
+    this.codec = codec;
+    this.#onEnd = init.onEnd;
+    this.scope = new CallScope(exchange, method.desc, { protocolName: protocol.name, values });
+    this.#answer = new Answer(this);
     this.#single = method.spec.kind === "unary" || method.spec.kind === "server_streaming";
     const { readMaxBytes } = method.bounds;
     this.#reader = protocol.enveloped
@@ -65,7 +69,7 @@ export class ServerCall implements RequestSink {
 
   /** Reads the headers, asks the gate, and lets the body come. */
   start(): void {
-    if (!this.#open(this.exchange.headers.get(this.#init.protocol.headers.encoding))) return;
+    if (!this.#open(this.exchange.headers.get(this.protocol.headers.encoding))) return;
     this.#enter(() => {
       if (this.#single) this.#expectMessage();
       else this.#invokeMany();
@@ -140,12 +144,13 @@ export class ServerCall implements RequestSink {
     this.#answer.drop(left);
   }
 
-  #ended(error: ConnectError | undefined): void {
+  /** The answer is given, or cannot be given any more. */
+  onOver(error: ConnectError | undefined): void {
     this.#deadline?.cancel();
     this.#patience?.cancel();
     this.#queue?.abort(error ?? cancelled("the call has ended"));
     this.scope.abort(error);
-    this.#init.onEnd(this, error);
+    this.#onEnd(this, error);
   }
 
   #accept(): void {
@@ -157,7 +162,7 @@ export class ServerCall implements RequestSink {
   /** False when the headers alone end the call. */
   #open(encoding: string | undefined): boolean {
     const { headers } = this.exchange;
-    const { protocol } = this.#init;
+    const { protocol } = this;
     try {
       const timeout = headers.get(protocol.headers.timeout);
       if (timeout !== undefined) this.#limit(protocol.parseTimeout(timeout));
@@ -188,7 +193,7 @@ export class ServerCall implements RequestSink {
       return;
     }
     try {
-      const passing = gate(contextOf(this.scope));
+      const passing = gate(this.scope);
       if (passing === undefined) go();
       else passing.then(() => this.#answer.over || go()).catch((thrown: unknown) => this.fail(thrown));
     } catch (thrown) {
@@ -214,7 +219,7 @@ export class ServerCall implements RequestSink {
   }
 
   #decode(flags: number, payload: Uint8Array): Message | Promise<Message> {
-    const codec = this.method.input[this.#init.codec];
+    const codec = this.method.input[this.codec];
     if ((flags & compressedFlag) === 0) return codec.decode(payload);
     if (this.#decompress === undefined) {
       throw new ConnectError("a message is compressed, and the headers name no compression", Code.Internal);
@@ -256,7 +261,7 @@ export class ServerCall implements RequestSink {
   #run(input: Input): void {
     if (this.#answer.over) return;
     try {
-      const output = invoke(this.scope, input);
+      const output = invoke(this.method, this.scope, input);
       if ("many" in output) this.#settle(this.#answer.many(output.many));
       else if (isPromise(output.one)) this.#settle(output.one.then((message) => this.#answer.one(message)));
       else this.#settle(this.#answer.one(output.one));

@@ -10,7 +10,8 @@ import {
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { toPeerError } from "../../core/index.ts";
-import { type CallScope, type ContextOverrides, contextOf } from "./scope.ts";
+import type { ServerMethod } from "./method.ts";
+import { type CallScope, overridden } from "./scope.ts";
 
 /** What comes in: the one message, or all of them as they come. */
 export type Input = { readonly message: Message } | { readonly messages: AsyncIterable<Message> };
@@ -25,22 +26,23 @@ export type Output =
 
 type Implementation = (input: unknown, context: HandlerContext) => unknown;
 type Next = ReturnType<Interceptor>;
+type Request = UnaryRequest | StreamRequest;
+type Response = UnaryResponse | StreamResponse;
 
 /** Runs the handler of a call, inside its interceptors where there are some. Throws what the handler throws. */
-export function invoke(scope: CallScope, input: Input): Output {
-  const { spec, interceptors } = scope.method;
-  if (interceptors.length > 0) return intercept(scope, input);
+export function invoke(method: ServerMethod, scope: CallScope, input: Input): Output {
+  const { spec, interceptors } = method;
+  if (interceptors.length > 0) return intercept(method, scope, input);
   const implementation = spec.impl as Implementation; // of this kind, as the input is
-  const result = implementation("message" in input ? input.message : input.messages, contextOf(scope));
+  const result = implementation("message" in input ? input.message : input.messages, scope);
   if (spec.kind === "unary" || spec.kind === "client_streaming") return { one: result as MessageInit }; // what these kinds return
   return { many: result as AsyncIterable<MessageInit> }; // and what those do
 }
 
-function intercept(scope: CallScope, input: Input): Output {
-  const { method } = scope;
+function intercept(method: ServerMethod, scope: CallScope, input: Input): Output {
   const innermost: Next = async (request) => {
     try {
-      return await answer(scope, request);
+      return await answer(method, scope, request);
     } catch (thrown) {
       throw typedError(scope, thrown);
     }
@@ -56,10 +58,9 @@ function intercept(scope: CallScope, input: Input): Output {
 }
 
 /** The call itself, as the last interceptor sees it. */
-async function answer(scope: CallScope, request: UnaryRequest | StreamRequest): Promise<UnaryResponse | StreamResponse> {
-  const { spec, desc } = scope.method;
+async function answer({ spec, desc }: ServerMethod, scope: CallScope, request: Request): Promise<Response> {
   const implementation = spec.impl as Implementation; // of this kind, as the request is
-  const context = contextOf(scope, overridesOf(scope, request));
+  const context = contextFor(scope, request);
   const result = async (given: unknown) => create(desc.output, (await implementation(given, context)) as MessageInit); // what handlers return
   if (!request.stream) return unaryResponse(scope, await result(request.message));
   if (spec.kind === "client_streaming") return streamResponse(scope, only(await result(request.message)));
@@ -74,7 +75,7 @@ export function typedError(scope: CallScope, thrown: unknown): ConnectError {
 }
 
 async function* typedMessages(scope: CallScope, messages: AsyncIterable<MessageInit>) {
-  const { output } = scope.method.desc;
+  const { output } = scope.method;
   try {
     for await (const message of messages) yield create(output, message);
   } catch (thrown) {
@@ -96,9 +97,8 @@ async function single(messages: AsyncIterable<Message>): Promise<Message> {
 }
 
 function common(scope: CallScope) {
-  const { desc } = scope.method;
   return {
-    service: desc.parent,
+    service: scope.service,
     requestMethod: scope.requestMethod,
     contextValues: scope.values,
     get url() {
@@ -114,18 +114,18 @@ function common(scope: CallScope) {
 }
 
 function unaryRequest(scope: CallScope, message: Message): UnaryRequest {
-  const method = scope.method.desc as DescMethodUnary<DescMessage, DescMessage>; // the caller has looked
+  const method = scope.method as DescMethodUnary<DescMessage, DescMessage>; // the caller has looked
   return Object.assign(common(scope), { stream: false as const, message, method });
 }
 
 function streamRequest(scope: CallScope, message: AsyncIterable<Message>): StreamRequest {
-  const method = scope.method.desc as DescMethodStreaming<DescMessage, DescMessage>; // the caller has looked
+  const method = scope.method as DescMethodStreaming<DescMessage, DescMessage>; // the caller has looked
   return Object.assign(common(scope), { stream: true as const, message, method });
 }
 
 function responseCommon(scope: CallScope) {
   return {
-    service: scope.method.desc.parent,
+    service: scope.service,
     get header() {
       return scope.responseHeader;
     },
@@ -136,25 +136,26 @@ function responseCommon(scope: CallScope) {
 }
 
 function unaryResponse(scope: CallScope, message: Message): UnaryResponse {
-  const method = scope.method.desc as DescMethodUnary<DescMessage, DescMessage>; // the request was unary
+  const method = scope.method as DescMethodUnary<DescMessage, DescMessage>; // the request was unary
   return Object.assign(responseCommon(scope), { stream: false as const, message, method });
 }
 
 function streamResponse(scope: CallScope, message: AsyncIterable<Message>): StreamResponse {
-  const method = scope.method.desc as DescMethodStreaming<DescMessage, DescMessage>; // the request was a stream
+  const method = scope.method as DescMethodStreaming<DescMessage, DescMessage>; // the request was a stream
   return Object.assign(responseCommon(scope), { stream: true as const, message, method });
 }
 
 /** Keeps what interceptors put in the place of the response's headers and trailers. */
-function taken<R extends UnaryResponse | StreamResponse>(scope: CallScope, response: R): R {
+function taken<R extends Response>(scope: CallScope, response: R): R {
   scope.touchedHeader = response.header;
   scope.touchedTrailer = response.trailer;
   return response;
 }
 
-function overridesOf(scope: CallScope, request: UnaryRequest | StreamRequest): ContextOverrides | undefined {
+/** The call's own context, unless an interceptor changed what it shows. */
+function contextFor(scope: CallScope, request: Request): HandlerContext {
   const { service, header, signal, contextValues } = request;
-  const own = service === scope.method.desc.parent && header === scope.requestHeader;
-  if (own && signal === scope.signal && contextValues === scope.values) return undefined;
-  return { service, requestHeader: header, signal, values: contextValues };
+  const own = service === scope.service && header === scope.requestHeader;
+  if (own && signal === scope.signal && contextValues === scope.values) return scope;
+  return overridden(scope, { service, requestHeader: header, signal, values: contextValues });
 }

@@ -1,21 +1,23 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import type { ServerExchange } from "../exchange.ts";
 import { toHeaders } from "../headers.ts";
-import type { ServerMethod } from "./method.ts";
 
 /** What the signal of a call that ended well is aborted with. Shared: making an error is dear, and nobody looks. */
 const ended = new ConnectError("the call has ended", Code.Canceled);
 
 export interface ScopeInit {
-  readonly exchange: ServerExchange;
-  readonly method: ServerMethod;
   readonly protocolName: string;
   readonly values: ContextValues | undefined;
 }
 
-/** What one call knows beside its messages. `Headers`, signal and context come to be when somebody asks for them. */
-export class CallScope {
-  readonly method: ServerMethod;
+/**
+ * One call as its handler and its engine know it. `Headers`, signal and values come to be when somebody asks for them, so they are
+ * accessors of the class: hand the context on whole, a spread copy lacks them.
+ */
+export class CallScope implements HandlerContext {
+  readonly method: DescMethod;
+  readonly service: DescService;
   readonly protocolName: string;
   readonly #exchange: ServerExchange;
   #values: ContextValues | undefined;
@@ -27,8 +29,9 @@ export class CallScope {
   touchedHeader: Headers | undefined;
   touchedTrailer: Headers | undefined;
 
-  constructor({ exchange, method, protocolName, values }: ScopeInit) {
+  constructor(exchange: ServerExchange, method: DescMethod, { protocolName, values }: ScopeInit) {
     this.method = method;
+    this.service = method.parent;
     this.protocolName = protocolName;
     this.#exchange = exchange;
     this.#values = values;
@@ -96,33 +99,10 @@ export class CallScope {
 /** What an interceptor put in the place of the call's own. */
 export type ContextOverrides = Partial<Pick<HandlerContext, "service" | "requestHeader" | "signal" | "values">>;
 
-/** The context of a handler. Its properties are its own, so that it can be spread. */
-export function contextOf(scope: CallScope, overrides?: ContextOverrides): HandlerContext {
-  const { method, protocolName } = scope;
-  const context: HandlerContext = {
-    method: method.desc,
-    service: method.desc.parent,
-    protocolName,
-    requestMethod: scope.requestMethod,
-    timeoutMs: () => scope.timeoutMs(),
-    get url() {
-      return scope.url;
-    },
-    get values() {
-      return scope.values;
-    },
-    get signal() {
-      return scope.signal;
-    },
-    get requestHeader() {
-      return scope.requestHeader;
-    },
-    get responseHeader() {
-      return scope.responseHeader;
-    },
-    get responseTrailer() {
-      return scope.responseTrailer;
-    },
-  };
-  return overrides === undefined ? context : { ...context, ...overrides };
+/** The context of a handler inside interceptors. Its properties are its own. */
+export function overridden(scope: CallScope, overrides: ContextOverrides): HandlerContext {
+  const { method, service, protocolName, requestMethod, url, responseHeader, responseTrailer } = scope;
+  const { requestHeader, signal, values } = scope;
+  const own = { method, service, protocolName, requestMethod, url, requestHeader, responseHeader, responseTrailer };
+  return { ...own, signal, values, timeoutMs: () => scope.timeoutMs(), ...overrides };
 }
