@@ -85,13 +85,22 @@ export interface ServerExchange extends Exchange {
 /** Answers one exchange. */
 export type ExchangeHandler = (exchange: ServerExchange) => void;
 
-/** How a client's exchange ended early: by a reset of the stream, or because the connection is gone or could not be had. */
+/** How a client's exchange ended. */
 export type ClientClosed =
+  /** The response is whole. */
   | { readonly how: "done" }
-  /** `code` is HTTP/2's error code. */
+  /** The peer reset the stream, with HTTP/2's error code. */
   | { readonly how: "reset"; readonly code: number }
-  /** `sent` is false when the request never left this process. */
-  | { readonly how: "lost"; readonly sent: boolean; readonly cause?: unknown };
+  /** The peer says that it has not begun to process it (REFUSED_STREAM, or a GOAWAY below its stream): it may be sent again. */
+  | { readonly how: "refused" }
+  /** It never left this process, because the connection was closing: it may be sent again. */
+  | { readonly how: "unsent" }
+  /** There is no connection to be had. */
+  | { readonly how: "unreachable"; readonly cause: unknown }
+  /** The connection broke. */
+  | { readonly how: "lost"; readonly cause: unknown }
+  /** {@link ClientConnection.close} was called. */
+  | { readonly how: "closed" };
 
 /** Receives a response. After `closed`, which always comes, nothing is called any more. */
 export interface ResponseSink extends BodySink {

@@ -1,47 +1,255 @@
-import type { Transport } from "@connectrpc/connect";
+import { create, type DescMessage, type DescMethod, type MessageShape, type Registry } from "@bufbuild/protobuf";
 import {
-  createConnectTransport,
-  createGrpcTransport,
-  createGrpcWebTransport,
-  Http2SessionManager,
-} from "@connectrpc/connect-node";
+  ConnectError,
+  createContextValues,
+  type Interceptor,
+  type StreamRequest,
+  type StreamResponse,
+  type Transport,
+  type UnaryRequest,
+  type UnaryResponse,
+} from "@connectrpc/connect";
 import { defaultLimits } from "../../core/index.ts";
-import { lostConnections } from "../lost-connections.ts";
+import type { CodecName } from "../codec.ts";
+import type { CompressionName } from "../compression.ts";
+import type { ClientConnection } from "../exchange.ts";
+import { toHeaders } from "../headers.ts";
+import { createHttp1Connection } from "../node/http1-client.ts";
+import { createHttp2Connection } from "../node/http2-client.ts";
+import { linkSignal } from "./link-signal.ts";
+import { type ClientMethod, createClientMethod, type ProtocolName, type WireOptions } from "./method.ts";
+import { requestFields } from "./request.ts";
+import { callStream } from "./stream.ts";
+import { callUnary } from "./unary.ts";
 
 /** Trust for `https` URLs. */
 export interface ClientTlsOptions {
   /** PEM certificates of the authorities to trust instead of the system's. */
   readonly ca?: string | Buffer;
+  /** The client's own certificate, for servers that ask for one, and its key, both PEM. */
+  readonly cert?: string | Buffer;
+  readonly key?: string | Buffer;
 }
 
 export interface TransportOptions {
-  /** Scheme, host and port of the server: `http://` is HTTP/2 with prior knowledge, `https://` is HTTP/2 by ALPN. */
+  /** Scheme, host and port of the server, and a path prefix if it has one. `http://` is HTTP/2 with prior knowledge. */
   readonly baseUrl: string;
   /** Default `grpc`. */
-  readonly protocol?: "grpc" | "grpc-web" | "connect";
+  readonly protocol?: ProtocolName;
+  /** Default `2`: one connection for all calls. `1.1` carries no bidirectional streams and no gRPC. */
+  readonly httpVersion?: "1.1" | "2";
+  /** Default `proto`. */
+  readonly codec?: CodecName;
   readonly tls?: ClientTlsOptions;
+  /** Around every call, the first one outermost. Default: none, which is also the fastest. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Compresses messages that are sent. Default: none. */
+  readonly sendCompression?: CompressionName;
+  /** Compressions that the server may use. Default: gzip and br. */
+  readonly acceptCompression?: readonly CompressionName[];
+  /** The shortest message that is compressed, in bytes. Default 1,024. */
+  readonly compressMinBytes?: number;
+  /** The longest message that is taken, on the wire and after decompression. Default 4 MiB, gRPC's own. */
+  readonly maxMessageBytes?: number;
+  /** Uses HTTP GET for methods without side effects; Connect only. Default false. */
+  readonly useHttpGet?: boolean;
+  /** Milliseconds for calls that give no timeout. Default: none. */
+  readonly defaultTimeoutMs?: number;
+  /** Message types that travel as `Any`, beside the google.rpc error details; JSON needs to know them. */
+  readonly types?: Registry;
+  /** Milliseconds until a connection has to be there. Default 20 s (gRPC connection backoff). */
+  readonly connectTimeoutMs?: number;
+  /** Pings the server this often while calls are open. At least 10 s; default: never (gRFC A8). */
+  readonly keepaliveMs?: number;
+  /** Milliseconds until a ping has to be answered, else the connection is broken. Default 20 s. */
+  readonly keepaliveTimeoutMs?: number;
 }
 
 /** A Connect transport that can be let go of. */
 export interface ClosableTransport extends Transport {
-  /** Closes the connection; calls in flight end with CANCELLED. */
+  /** Closes the connection; calls in flight end with CANCELLED, and so do new ones. */
   close(): void;
 }
 
-/** Creates a client transport over one HTTP/2 connection, opened with the first call and again when it was lost. */
+const minKeepaliveMs = 10_000;
+
+/**
+ * Creates a client transport: over HTTP/2 one connection, opened with the first call and again when it was lost or told to go away.
+ * Calls that the server did not begin are sent again (gRFC A6, "Transparent Retries"). It keeps the process alive only while calls
+ * are open.
+ *
+ * Failures are ConnectErrors: UNAVAILABLE when the connection cannot be had or breaks, CANCELLED for the caller's own cancel,
+ * DEADLINE_EXCEEDED by the local clock.
+ *
+ * @throws TypeError for a `baseUrl` that is no http or https URL, RangeError for `keepaliveMs` under 10 s.
+ */
 export function createTransport(options: TransportOptions): ClosableTransport {
-  const { baseUrl, protocol = "grpc", tls = {} } = options;
-  const create = { grpc: createGrpcTransport, "grpc-web": createGrpcWebTransport, connect: createConnectTransport }[protocol];
-  const sessionManager = new Http2SessionManager(baseUrl, undefined, { ...tls });
-  const transport = create({
-    baseUrl,
-    httpVersion: "2",
-    sessionManager,
-    interceptors: [lostConnections],
-    readMaxBytes: defaultLimits.maxMessageBytes,
-    writeMaxBytes: defaultLimits.maxMessageBytes,
+  const { keepaliveMs, httpVersion = "2" } = options;
+  if (keepaliveMs !== undefined && keepaliveMs < minKeepaliveMs) {
+    throw new RangeError(`keepaliveMs is ${keepaliveMs}; servers take offence at less than ${minKeepaliveMs}`);
+  }
+  const url = parseBaseUrl(options.baseUrl);
+  const connection = (httpVersion === "2" ? createHttp2Connection : createHttp1Connection)({
+    origin: url.origin,
+    scheme: url.protocol === "https:" ? "https" : "http",
+    authority: url.host,
+    tls: options.tls ?? {},
+    connectTimeoutMs: options.connectTimeoutMs ?? 20_000,
+    keepaliveMs,
+    keepaliveTimeoutMs: options.keepaliveTimeoutMs ?? 20_000,
+    streamWindowBytes: defaultLimits.streamWindowBytes,
+    connectionWindowBytes: defaultLimits.connectionWindowBytes,
+    maxHeaderBytes: defaultLimits.maxHeaderBytes,
   });
-  // A call cancelled just now is reset in this turn of the event loop; aborting in it too would lose the reset, and to the server a
-  // connection that only breaks is no cancel.
-  return Object.assign(transport, { close: () => void setImmediate(() => sessionManager.abort()) });
+  const wire = resolveWire(options, url);
+  const calls = new Calls(connection, wire, { ...options, origin: url.origin });
+  return {
+    // Transport's own six parameters; see @connectrpc/connect
+    unary: (...[method, signal, timeoutMs, header, input, contextValues]) =>
+      calls.unary(method, input, { signal, timeoutMs, header, contextValues }) as Promise<never>, // messages of this method
+    stream: (...[method, signal, timeoutMs, header, input, contextValues]) =>
+      calls.stream(method, input, { signal, timeoutMs, header, contextValues }) as Promise<never>, // messages of this method
+    close: () => connection.close(),
+  };
+}
+
+function parseBaseUrl(baseUrl: string): URL {
+  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
+  if (url !== undefined && /^https?:$/.test(url.protocol)) return url;
+  throw new TypeError(`baseUrl "${baseUrl}" is no server; write http://host:port or https://host:port`);
+}
+
+function resolveWire(options: TransportOptions, url: URL): WireOptions {
+  return {
+    protocol: options.protocol ?? "grpc",
+    codec: options.codec ?? "proto",
+    pathPrefix: url.pathname.replace(/\/+$/, ""),
+    sendCompression: options.sendCompression,
+    acceptCompression: options.acceptCompression ?? ["gzip", "br"],
+    compressMinBytes: options.compressMinBytes ?? 1_024,
+    maxMessageBytes: options.maxMessageBytes ?? defaultLimits.maxMessageBytes,
+    useHttpGet: options.useHttpGet ?? false,
+    types: options.types,
+  };
+}
+
+/** What a caller says of one call. */
+interface CallOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly header: HeadersInit | undefined;
+  readonly contextValues: UnaryRequest["contextValues"] | undefined;
+}
+
+type CallsOptions = Pick<TransportOptions, "interceptors" | "defaultTimeoutMs"> & { readonly origin: string };
+type Request = UnaryRequest | StreamRequest;
+type Response = UnaryResponse | StreamResponse;
+type UnaryMethod = Parameters<Transport["unary"]>[0];
+type StreamMethod = Parameters<Transport["stream"]>[0];
+
+class Calls {
+  readonly #connection: ClientConnection;
+  readonly #wire: WireOptions;
+  readonly #options: CallsOptions;
+  readonly #methods = new Map<DescMethod, ClientMethod>();
+
+  constructor(connection: ClientConnection, wire: WireOptions, options: CallsOptions) {
+    this.#connection = connection;
+    this.#wire = wire;
+    this.#options = options;
+  }
+
+  async unary(desc: UnaryMethod, input: object, options: CallOptions): Promise<Response> {
+    const method = this.#method(desc);
+    const message = create(desc.input, input as Record<string, unknown>); // some of its fields
+    const timeoutMs = this.#timeout(options);
+    if (!this.#intercepts) {
+      const fields = requestFields(method, options.header, timeoutMs);
+      return callUnary(method, message, { connection: this.#connection, fields, signal: options.signal, timeoutMs });
+    }
+    return this.#intercept(method, { ...options, timeoutMs }, { stream: false, method: desc, message });
+  }
+
+  async stream(desc: StreamMethod, input: AsyncIterable<object>, options: CallOptions): Promise<Response> {
+    const method = this.#method(desc);
+    const messages = input as AsyncIterable<Record<string, unknown>>; // some of their fields
+    const timeoutMs = this.#timeout(options);
+    if (!this.#intercepts) {
+      const fields = requestFields(method, options.header, timeoutMs);
+      return callStream(method, messages, { connection: this.#connection, fields, signal: options.signal, timeoutMs });
+    }
+    return this.#intercept(
+      method,
+      { ...options, timeoutMs },
+      { stream: true, method: desc, message: complete(desc, messages) },
+    );
+  }
+
+  get #intercepts(): boolean {
+    return (this.#options.interceptors?.length ?? 0) > 0;
+  }
+
+  #method(desc: DescMethod): ClientMethod {
+    let method = this.#methods.get(desc);
+    if (method === undefined) {
+      method = createClientMethod(desc, this.#wire);
+      this.#methods.set(desc, method);
+    }
+    return method;
+  }
+
+  /** 0 or less takes the default away, as with Connect's own transports. */
+  #timeout({ timeoutMs }: CallOptions): number | undefined {
+    const chosen = timeoutMs ?? this.#options.defaultTimeoutMs;
+    return chosen === undefined || chosen <= 0 ? undefined : chosen;
+  }
+
+  async #intercept(method: ClientMethod, options: CallOptions, call: InterceptedCall): Promise<Response> {
+    const { signal, timeoutMs, header, contextValues = createContextValues() } = options;
+    const link = linkSignal(signal, timeoutMs);
+    const request = {
+      ...call,
+      service: method.desc.parent,
+      requestMethod: method.get ? "GET" : "POST",
+      url: this.#options.origin + method.path,
+      header: toHeaders(requestFields(method, header, timeoutMs)),
+      signal: link.signal,
+      contextValues,
+    } as Request; // a call's kind and its message go together
+    const send = async (sent: Request): Promise<Response> => {
+      const input = {
+        connection: this.#connection,
+        fields: [...sent.header].flat(),
+        signal: sent.signal,
+        timeoutMs: link.leftMs(),
+      };
+      return sent.stream
+        ? spread(await callStream(method, sent.message, input))
+        : spread(await callUnary(method, sent.message, input));
+    };
+    const chain = (this.#options.interceptors ?? []).reduceRight<typeof send>((next, each) => each(next), send);
+    try {
+      const response = await chain(request);
+      if (response.stream) return { ...response, message: link.until(response.message) };
+      link.release();
+      return response;
+    } catch (thrown) {
+      link.release();
+      throw ConnectError.from(thrown);
+    }
+  }
+}
+
+type InterceptedCall =
+  | Pick<UnaryRequest, "stream" | "method" | "message">
+  | Pick<StreamRequest, "stream" | "method" | "message">;
+
+async function* complete(desc: DescMethod, messages: AsyncIterable<Record<string, unknown>>) {
+  for await (const message of messages) yield create(desc.input, message) as MessageShape<DescMessage>; // of the method's input
+}
+
+/** Interceptors may copy a response, so what they get has its properties as its own. */
+function spread<R extends Response>(response: R): R {
+  const { stream, service, method, header, trailer, message } = response;
+  return { stream, service, method, header, trailer, message } as R; // all that a response has
 }

@@ -156,7 +156,7 @@ export class Http2ServerExchange implements ServerExchange {
   }
 
   onEnd(): void {
-    if (this.#stream.rstCode !== 0) return; // Node ends what a reset cuts off, too
+    if (this.#stream.rstCode !== 0 || this.#stream.destroyed) return; // Node ends what a reset or a broken connection cuts off, too
     this.#requestEnded = true;
     this.#linger?.cancel();
     this.#sink?.end();

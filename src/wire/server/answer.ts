@@ -4,6 +4,7 @@ import type { CodecName } from "../codec.ts";
 import type { Compression } from "../compression.ts";
 import { compressedFlag, type Envelope, joinEnvelopes, tooLong } from "../envelope.ts";
 import type { ServerExchange } from "../exchange.ts";
+import { leave } from "../iterators.ts";
 import { MessageWriter } from "../message-writer.ts";
 import { isPromise } from "../promise.ts";
 import type { MessageInit } from "./invoke.ts";
@@ -134,14 +135,5 @@ export class Answer implements Response {
     this.#writer?.close();
     if (error !== undefined && this.#messages !== undefined) leave(this.#messages);
     this.#init.onOver(error);
-  }
-}
-
-/** Lets a handler's generator run its `finally`; whatever it then throws has nobody to hear it. */
-function leave(iterator: AsyncIterator<MessageInit>): void {
-  try {
-    iterator.return?.().catch(() => {});
-  } catch {
-    // An iterator of the handler's own making.
   }
 }

@@ -1,0 +1,231 @@
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+} from "node:http2";
+import type {
+  ClientClosed,
+  ClientConnection,
+  ClientExchange,
+  ClientRequest,
+  Fields,
+  ResetCode,
+  ResponseSink,
+} from "../exchange.ts";
+import { resetCodes } from "../exchange.ts";
+import { noFields } from "../headers.ts";
+import { addFields, NodeFields } from "./fields.ts";
+import { type ConnectionOptions, keepAlive } from "./keep-alive.ts";
+
+const refusedStream = 7; // RFC 9113, section 7
+
+/** A client's exchanges over node:http2: one session at a time, opened with the first request and again when it has ended. */
+export function createHttp2Connection(options: ConnectionOptions): ClientConnection {
+  let current: Session | undefined;
+  let closed = false;
+  return {
+    open(request, sink) {
+      if (closed) return failed(sink, { how: "closed" });
+      if (current === undefined || !current.usable) current = new Session(options);
+      return current.open(request, sink);
+    },
+    close() {
+      closed = true;
+      current?.close();
+    },
+  };
+}
+
+/** One HTTP/2 connection. Nothing it meets throws outside a call, and it keeps the process alive only while calls are open. */
+class Session {
+  readonly #options: ConnectionOptions;
+  readonly #session: ClientHttp2Session;
+  #connected = false;
+  #closing = false;
+  #failure: unknown;
+  #open = 0;
+
+  constructor(options: ConnectionOptions) {
+    const { origin, tls, connectTimeoutMs, streamWindowBytes, connectionWindowBytes, maxHeaderBytes } = options;
+    this.#options = options;
+    const settings = { enablePush: false, initialWindowSize: streamWindowBytes, maxHeaderListSize: maxHeaderBytes };
+    const session = connect(origin, { settings, ...tls });
+    this.#session = session;
+    const late = () => session.destroy(new ConnectTimeout(connectTimeoutMs));
+    const timer = setTimeout(late, connectTimeoutMs);
+    session.on("error", (error: Error) => {
+      this.#failure ??= error;
+    });
+    session.on("close", () => clearTimeout(timer));
+    session.on("connect", () => {
+      clearTimeout(timer);
+      this.#connected = true;
+      session.setLocalWindowSize(connectionWindowBytes);
+      keepAlive(session, { ...options, busy: () => this.#open > 0 });
+    });
+  }
+
+  /** False when it takes no more requests: broken, or told to go away. */
+  get usable(): boolean {
+    return !this.#session.closed && !this.#session.destroyed;
+  }
+
+  open(request: ClientRequest, sink: ResponseSink): ClientExchange {
+    const { method, path, headers } = request;
+    const { scheme, authority } = this.#options;
+    const head = { ":method": method, ":scheme": scheme, ":authority": authority, ":path": path };
+    let stream: ClientHttp2Stream;
+    try {
+      stream = this.#session.request(addFields(head, headers), { endStream: false });
+    } catch (cause) {
+      // The session has just ended, or the fields are none that HTTP/2 carries.
+      return failed(sink, this.usable ? { how: "unreachable", cause } : { how: "unsent" });
+    }
+    if (this.#open++ === 0) this.#session.ref();
+    return new Http2ClientExchange(stream, sink, this);
+  }
+
+  /** A request's exchange is over. @returns how. */
+  over(stream: ClientHttp2Stream, whole: boolean): ClientClosed {
+    if (--this.#open === 0 && !this.#session.destroyed) this.#session.unref();
+    if (whole) return { how: "done" };
+    if (this.#closing) return { how: "closed" };
+    if (stream.rstCode === refusedStream) return { how: "refused" };
+    if (!this.#session.destroyed) return { how: "reset", code: stream.rstCode ?? 0 };
+    return { how: this.#connected ? "lost" : "unreachable", cause: this.#failure };
+  }
+
+  /** A call cancelled just now is reset in this turn of the event loop; breaking the connection in it too would lose the reset. */
+  close(): void {
+    this.#closing = true;
+    setImmediate(() => this.#session.destroy());
+  }
+}
+
+class ConnectTimeout extends Error {
+  readonly code = "ETIMEDOUT";
+
+  constructor(timeoutMs: number) {
+    super(`no connection within ${timeoutMs} ms`);
+  }
+}
+
+/** Where a stream keeps its exchange, so that all streams share their listeners. */
+const exchangeKey = Symbol("exchange");
+
+type OwnedStream = ClientHttp2Stream & { [exchangeKey]?: Http2ClientExchange };
+
+class Http2ClientExchange implements ClientExchange {
+  readonly #stream: OwnedStream;
+  readonly #sink: ResponseSink;
+  readonly #session: Session;
+  #trailers: Fields = noFields;
+  #whole = false;
+  #drains = false;
+
+  constructor(stream: OwnedStream, sink: ResponseSink, session: Session) {
+    this.#stream = stream;
+    this.#sink = sink;
+    this.#session = session;
+    stream[exchangeKey] = this;
+    stream.on("response", onResponse);
+    stream.on("data", onData);
+    stream.on("trailers", onTrailers);
+    stream.on("end", onEnd);
+    stream.on("close", onClose);
+    stream.on("error", ignore); // "close" follows and says what there is to know
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#isGone) return true;
+    const room = this.#stream.write(bytes);
+    if (!room && !this.#drains) {
+      this.#drains = true;
+      this.#stream.on("drain", onDrain);
+    }
+    return room;
+  }
+
+  end(bytes?: Uint8Array): void {
+    if (this.#isGone) return;
+    if (bytes === undefined || bytes.length === 0) this.#stream.end();
+    else this.#stream.end(bytes);
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  reset(code: ResetCode): void {
+    if (!this.#isGone) this.#stream.close(resetCodes[code]);
+  }
+
+  get #isGone(): boolean {
+    return this.#stream.destroyed || this.#stream.closed;
+  }
+
+  onResponse(headers: IncomingHttpHeaders & IncomingHttpStatusHeader): void {
+    this.#sink.head(headers[":status"] ?? 0, new NodeFields(headers));
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.#sink.data(bytes);
+  }
+
+  onTrailers(trailers: IncomingHttpHeaders): void {
+    this.#trailers = new NodeFields(trailers);
+  }
+
+  /** Node ends what a reset or a broken connection cuts off, too. */
+  onEnd(): void {
+    if (this.#stream.rstCode !== 0 || this.#stream.destroyed) return;
+    this.#whole = true;
+    this.#sink.end(this.#trailers);
+  }
+
+  onDrain(): void {
+    this.#sink.drained();
+  }
+
+  onClose(): void {
+    this.#sink.closed(this.#session.over(this.#stream, this.#whole));
+  }
+}
+
+function ignore(): void {}
+
+function onResponse(this: OwnedStream, headers: IncomingHttpHeaders & IncomingHttpStatusHeader): void {
+  this[exchangeKey]?.onResponse(headers);
+}
+
+function onData(this: OwnedStream, bytes: Buffer): void {
+  this[exchangeKey]?.onData(bytes);
+}
+
+function onTrailers(this: OwnedStream, trailers: IncomingHttpHeaders): void {
+  this[exchangeKey]?.onTrailers(trailers);
+}
+
+function onEnd(this: OwnedStream): void {
+  this[exchangeKey]?.onEnd();
+}
+
+function onDrain(this: OwnedStream): void {
+  this[exchangeKey]?.onDrain();
+}
+
+function onClose(this: OwnedStream): void {
+  this[exchangeKey]?.onClose();
+}
+
+/** An exchange that was over before it began. Its sink hears of it later, as of any other. */
+export function failed(sink: ResponseSink, closed: ClientClosed): ClientExchange {
+  queueMicrotask(() => sink.closed(closed));
+  return { write: () => true, end: () => {}, pause: () => {}, resume: () => {}, reset: () => {} };
+}
