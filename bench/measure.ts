@@ -1,5 +1,6 @@
 import type { BenchCase, Subject, Trial } from "./case.ts";
 import { createProcesses } from "./processes.ts";
+import type { Tool } from "./tools.ts";
 
 /** How long and how often. */
 export interface Plan {
@@ -9,7 +10,7 @@ export interface Plan {
   readonly warmUpMs: number;
 }
 
-export const fullPlan: Plan = { quick: false, runs: 5, durationMs: 1_500, warmUpMs: 1_500 };
+export const fullPlan: Plan = { quick: false, runs: 5, durationMs: 1_200, warmUpMs: 1_500 };
 export const quickPlan: Plan = { quick: true, runs: 3, durationMs: 400, warmUpMs: 500 };
 
 /** What a case gave. */
@@ -34,6 +35,7 @@ export async function measureCase(benchCase: BenchCase, plan: Plan, log: Log): P
   const values = new Map<string, (readonly number[])[]>();
   const failed = new Set<string>();
   const { ready, skipped } = sortOut(benchCase, log);
+  if (ready.length === 0) return { benchCase, values, skipped, failed: [] };
   const processes = createProcesses();
   const attempt = async (subject: Subject, act: () => Promise<void>) => {
     try {
@@ -72,16 +74,23 @@ export async function measureCase(benchCase: BenchCase, plan: Plan, log: Log): P
   return { benchCase, values, skipped, failed: [...failed] };
 }
 
-/** Says plainly what is missing, and why it matters. */
+/** Says plainly what is missing. */
 function sortOut({ name, needs = [], subjects }: BenchCase, log: Log) {
+  const missingOf = (tools: readonly Tool[]) => tools.find(({ version }) => version === undefined);
+  const skip = (what: string, { name: tool, hint }: Tool) => log(`  ${what} is SKIPPED: ${tool} is missing (${hint})`);
+  const missing = missingOf(needs);
+  if (missing !== undefined) {
+    skip(name, missing);
+    return { ready: [], skipped: subjects.map((subject) => subject.name) };
+  }
   const ready: Subject[] = [];
   const skipped: string[] = [];
   for (const subject of subjects) {
-    const missing = [...needs, ...(subject.needs ?? [])].find(({ version }) => version === undefined);
-    if (missing === undefined) ready.push(subject);
+    const lacks = missingOf(subject.needs ?? []);
+    if (lacks === undefined) ready.push(subject);
     else {
       skipped.push(subject.name);
-      log(`  ${name}: ${subject.name} is SKIPPED, ${missing.name} is missing (${missing.hint})`);
+      skip(subject.name, lacks);
     }
   }
   return { ready, skipped };

@@ -20,6 +20,11 @@ export const answer =
 /** No task_id: with one, the agent API would answer from its log instead of running the agent again. */
 export const taskRequest = create(TaskRequestSchema, { agentId: "schedule", content: question });
 
+/** The same to several agents. */
+export const taskRequests = ["schedule", "research", "calculate", "summarize"].map((agentId) =>
+  create(TaskRequestSchema, { agentId, content: question }),
+);
+
 /** One message of a client that sends many. */
 export const turnRequest = create(ConverseRequestSchema, {
   action: { case: "startTurn", value: { taskId: "task-000001", content: question } },

@@ -8,6 +8,8 @@ import { python, pythonStubs } from "./tools.ts";
 export interface Child {
   /** Asks it one thing. @throws Error when it says so, ends, or is not done in time. */
   ask<Reply>(question: object, timeoutMs?: number): Promise<Reply>;
+  /** Ends it now, when a trial cannot leave that to the end of its case. */
+  stop(): Promise<void>;
 }
 
 export interface ServerProcess extends Child {
@@ -29,6 +31,7 @@ export interface Processes {
   startServer(name: string, options?: ServerOptions): Promise<ServerProcess>;
   /** Starts `clients/<name>` for a server. */
   startClient(name: string, url: string): Promise<Child>;
+  /** Ends all of them. */
   stop(): Promise<void>;
 }
 
@@ -43,25 +46,31 @@ export function createProcesses(): Processes {
     running.add(child);
     child.once("exit", () => running.delete(child));
     const ask = createAsker(child, file);
-    return { ready: await ask<Ready>(undefined, patienceMs), ask };
+    return { ready: await ask<Ready>(undefined, patienceMs), ask, stop: () => end(child) };
   };
   return {
     async startServer(name, options = {}) {
       const file = fileOf("servers", name);
       const flags = [...(options.tls ? ["--tls"] : []), ...(options.http1 ? ["--http1"] : [])];
-      const { ready, ask } = await run<{ port: number }>(file, [...(options.gc ? ["--expose-gc"] : []), file, ...flags]);
-      return { url: `${options.tls ? "https" : "http"}://127.0.0.1:${ready.port}`, ask };
+      const { ready, ...child } = await run<{ port: number }>(file, [...(options.gc ? ["--expose-gc"] : []), file, ...flags]);
+      return { url: `${options.tls ? "https" : "http"}://127.0.0.1:${ready.port}`, ...child };
     },
     async startClient(name, url) {
       const file = fileOf("clients", name);
-      return { ask: (await run(file, [file, url])).ask };
+      const { ask, stop } = await run(file, [file, url]);
+      return { ask, stop };
     },
     async stop() {
-      const ended = [...running].map((child) => once(child, "exit"));
-      for (const child of running) child.kill("SIGKILL");
-      await Promise.all(ended);
+      await Promise.all([...running].map(end));
     },
   };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill("SIGKILL");
+  await ended;
 }
 
 function fileOf(folder: string, name: string): string {

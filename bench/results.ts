@@ -20,6 +20,14 @@ export interface Row {
   readonly met: boolean;
 }
 
+/** What is not in the rows, as `<case>: <subject>`. */
+export interface Unmeasured {
+  /** They broke, which fails the run. */
+  readonly failed: readonly string[];
+  /** A tool is missing. */
+  readonly skipped: readonly string[];
+}
+
 /** The rows of a case: for each part ours first, then the peers from the best to the worst. */
 export function rowsOf(outcome: Outcome): Row[] {
   const { benchCase } = outcome;

@@ -2,18 +2,34 @@ import { writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
 import type { BenchCase } from "./case.ts";
+import { cases as agentApi } from "./cases/agent-api.ts";
+import { cases as browserAndJson } from "./cases/browser-and-json.ts";
 import { cases as clientStreaming } from "./cases/client-streaming.ts";
 import { cases as clientUnary } from "./cases/client-unary.ts";
+import { cases as cpu } from "./cases/cpu.ts";
 import { cases as endToEnd } from "./cases/end-to-end.ts";
+import { cases as fanOut } from "./cases/fan-out.ts";
+import { cases as idleStreams } from "./cases/idle-streams.ts";
+import { cases as latency } from "./cases/latency.ts";
+import { cases as messageSize } from "./cases/message-size.ts";
+import { cases as serverConnect } from "./cases/server-connect.ts";
 import { cases as serverStreaming } from "./cases/server-streaming.ts";
 import { cases as serverUnary } from "./cases/server-unary.ts";
+import { cases as tls } from "./cases/tls.ts";
 import { formatChart } from "./chart.ts";
 import { fullPlan, measureCase, type Plan, quickPlan } from "./measure.ts";
 import { type Row, rowsOf } from "./results.ts";
 import { formatSummary, formatTable } from "./table.ts";
 import { generatePythonStubs, grpcAio, h2load } from "./tools.ts";
 
-const all = [serverUnary, serverStreaming, clientUnary, clientStreaming, endToEnd].flat();
+/** In the order in which people want to read them. */
+const all = [
+  [serverUnary, serverStreaming, serverConnect, tls],
+  [clientUnary, clientStreaming],
+  [endToEnd, fanOut, latency],
+  [agentApi, browserAndJson],
+  [cpu, idleStreams, messageSize],
+].flat(2);
 
 const usage = `npm run bench -- [--quick] [--json FILE] [--only NAME] [--svg FILE]
 
@@ -31,14 +47,14 @@ async function main(): Promise<number> {
   const chosen = only === undefined ? all : all.filter(({ name }) => only.some((start) => name.startsWith(start)));
   if (chosen.length === 0) throw new TypeError(`no case is called ${only?.join(" or ")}`);
   if (grpcAio.version !== undefined) generatePythonStubs();
-  const { rows, failed } = await measureAll(chosen, quick ? quickPlan : fullPlan);
+  const { rows, failed, skipped } = await measureAll(chosen, quick ? quickPlan : fullPlan);
   process.stdout.write(`\n${machine()}\n`);
   for (const benchCase of chosen) {
     const own = rows.get(benchCase) ?? [];
     if (own.length > 0) process.stdout.write(`${formatTable(benchCase, own)}\n`);
   }
   const flat = [...rows.values()].flat();
-  process.stdout.write(`${formatSummary(flat, failed)}\n`);
+  process.stdout.write(`${formatSummary(flat, { failed, skipped })}\n`);
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(flat, undefined, 2)}\n`);
   if (svg !== undefined) writeFileSync(svg, formatChart(rows, machine()));
   return failed.length > 0 || flat.some(({ met }) => !met) ? 1 : 0;
@@ -62,14 +78,17 @@ function readArguments() {
 async function measureAll(chosen: readonly BenchCase[], plan: Plan) {
   const rows = new Map<BenchCase, Row[]>();
   const failed: string[] = [];
+  const skipped: string[] = [];
   const log = (line: string) => void process.stderr.write(`${line}\n`);
   for (const [index, benchCase] of chosen.entries()) {
     log(`[${index + 1}/${chosen.length}] ${benchCase.name}`);
     const outcome = await measureCase(benchCase, plan, log);
     rows.set(benchCase, rowsOf(outcome));
-    failed.push(...outcome.failed.map((subject) => `${benchCase.name}: ${subject}`));
+    const full = (subject: string) => `${benchCase.name}: ${subject}`;
+    failed.push(...outcome.failed.map(full));
+    skipped.push(...outcome.skipped.map(full));
   }
-  return { rows, failed };
+  return { rows, failed, skipped };
 }
 
 /** What the figures hold for. */

@@ -1,6 +1,6 @@
 import type { BenchCase } from "./case.ts";
 import { formatNumber } from "./measure.ts";
-import { ourName, type Row } from "./results.ts";
+import { ourName, type Row, type Unmeasured } from "./results.ts";
 
 /** One case's results, as people read them in a terminal. */
 export function formatTable(benchCase: BenchCase, rows: readonly Row[]): string {
@@ -33,7 +33,7 @@ function judge({ floors = {} }: BenchCase, peer: string, ratio: number): string[
 }
 
 /** The end of the table: what is wrong, or that nothing is. */
-export function formatSummary(rows: readonly Row[], failed: readonly string[]): string {
+export function formatSummary(rows: readonly Row[], { failed, skipped }: Unmeasured): string {
   const missed = rows.flatMap(({ case: name, ratios, floor = {} }) =>
     Object.entries(floor)
       .filter(([peer, least]) => (ratios[peer] ?? 0) < least)
@@ -42,6 +42,7 @@ export function formatSummary(rows: readonly Row[], failed: readonly string[]): 
   const judged = rows.reduce((sum, { floor = {} }) => sum + Object.keys(floor).length, 0);
   const lines = [`\n${judged - missed.length} of ${judged} floors are met`];
   if (missed.length > 0) lines.push("missed:", ...missed);
+  if (skipped.length > 0) lines.push("skipped, because a tool is missing:", ...skipped.map((each) => `  ${each}`));
   if (failed.length > 0) lines.push("could not be measured:", ...failed.map((each) => `  ${each}`));
   return lines.join("\n");
 }

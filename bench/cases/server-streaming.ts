@@ -1,27 +1,8 @@
 import { AgentService } from "convoke/contract";
-import type { BenchCase, Subject } from "../case.ts";
-import type { Done } from "../clients/client.ts";
-import type { StreamsJob } from "../clients/streams-http2.ts";
-import { timeoutOf } from "../processes.ts";
-import { grpcAio } from "../tools.ts";
+import type { BenchCase } from "../case.ts";
+import { countedServer } from "../streams.ts";
 
-const method = AgentService.method.streamResponse.name;
-
-function subject(name: string, service: string = AgentService.typeName): Subject {
-  return {
-    name,
-    ...(name === "grpc.aio" && { needs: [grpcAio] }),
-    async start({ processes }) {
-      const { url } = await processes.startServer(name);
-      const client = await processes.startClient("streams-http2", url);
-      return async (durationMs) => {
-        const job: StreamsJob = { path: `/${service}/${method}`, contentType: "application/grpc", streams: 4, durationMs };
-        const { count, elapsedMs } = await client.ask<Done>(job, timeoutOf(durationMs));
-        return (count / elapsedMs) * 1_000;
-      };
-    },
-  };
-}
+const grpc = { service: AgentService.typeName, contentType: "application/grpc", client: "streams-http2" } as const;
 
 export const cases: readonly BenchCase[] = [
   {
@@ -31,11 +12,8 @@ export const cases: readonly BenchCase[] = [
     better: "higher",
     floors: { "grpc-js": { floor: 2, aim: 3 } },
     subjects: [
-      subject("convoke"),
-      subject("connect-node"),
-      subject("grpc-js"),
-      subject("nice-grpc"),
-      subject("grpc.aio", "agent.AgentService"),
+      ...["convoke", "connect-node", "grpc-js", "nice-grpc"].map((name) => countedServer(name, grpc)),
+      countedServer("grpc.aio", { ...grpc, service: "agent.AgentService" }),
     ],
   },
 ];

@@ -1,9 +1,11 @@
+import type { TaskRequest } from "convoke/contract";
 import { answerLines } from "../lines.ts";
+import { taskRequest, taskRequests } from "../messages.ts";
 
 /** A client of one server: what the jobs are made of. */
 export interface Caller {
-  /** Makes one unary call and checks the answer. */
-  call(): Promise<void>;
+  /** Makes one unary call, writing the request anew, and checks the answer. */
+  call(request: TaskRequest): Promise<void>;
   /** Sends messages on one stream, as fast as it takes them, and gives the number that the server counted. */
   send?(messages: number): Promise<number>;
 }
@@ -12,8 +14,8 @@ export interface Caller {
 export type Job =
   /** Calls one after another, in so many loops at once. */
   | { readonly job: "calls"; readonly inFlight: number; readonly durationMs: number }
-  /** Rounds of so many calls at once, one round after another. */
-  | { readonly job: "rounds"; readonly width: number; readonly durationMs: number }
+  /** Rounds of one call to each of four agents at once, one round after another. */
+  | { readonly job: "rounds"; readonly durationMs: number }
   /** Messages on so many streams at once. */
   | { readonly job: "messages"; readonly streams: number; readonly perStream: number; readonly durationMs: number }
   /** Calls that start at a fixed rate, whether or not the ones before have ended. */
@@ -39,12 +41,12 @@ export function runClient(connect: (url: string) => Caller): void {
     switch (job.job) {
       case "calls":
         return repeat(job, job.inFlight, async () => {
-          await caller.call();
+          await caller.call(taskRequest);
           return 1;
         });
       case "rounds":
         return repeat(job, 1, async () => {
-          await Promise.all(Array.from({ length: job.width }, () => caller.call()));
+          await Promise.all(taskRequests.map((request) => caller.call(request)));
           return 1;
         });
       case "messages":
@@ -97,7 +99,7 @@ async function callAtRate(caller: Caller, { callsPerSecond, durationMs }: Job & 
       const done = () => {
         latenciesMs[index] = performance.now() - intendedMs;
       };
-      calls.push(caller.call().then(done));
+      calls.push(caller.call(taskRequest).then(done));
     }
     await new Promise(setImmediate);
   }

@@ -1,14 +1,14 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import { AgentService } from "convoke/contract";
-import { checkReply, taskRequest, turnRequest } from "../messages.ts";
+import { checkReply, turnRequest } from "../messages.ts";
 import type { Caller } from "./client.ts";
 
 /** Convoke and connect-node have the same client over their transports. */
 export function createConnectCaller(transport: Transport): Caller {
   const client = createClient(AgentService, transport);
   return {
-    async call() {
-      const { content } = await client.processTask(taskRequest);
+    async call(request) {
+      const { content } = await client.processTask(request);
       checkReply(content);
     },
     async send(messages) {

@@ -1,11 +1,12 @@
-import { checkReply, requestJson } from "../messages.ts";
+import { checkReply } from "../messages.ts";
 import { runClient } from "./client.ts";
 
 runClient((url) => {
-  const request = { method: "POST", headers: { "content-type": "application/json" }, body: requestJson };
+  const headers = { "content-type": "application/json" };
   return {
-    async call() {
-      const response = await fetch(`${url}/tasks`, request);
+    async call({ agentId, content: question }) {
+      const body = JSON.stringify({ agentId, content: question });
+      const response = await fetch(`${url}/tasks`, { method: "POST", headers, body });
       const { content } = (await response.json()) as { content?: unknown }; // checked next
       checkReply(content);
     },

@@ -1,17 +1,17 @@
 import { Client, type ClientDuplexStream, credentials } from "@grpc/grpc-js";
 import type { ConverseRequest, ConverseResponse } from "convoke/contract";
 import { agentService } from "../grpc-definition.ts";
-import { checkReply, taskRequest, turnRequest } from "../messages.ts";
+import { checkReply, turnRequest } from "../messages.ts";
 import { runClient } from "./client.ts";
 
 runClient((url) => {
   const client = new Client(new URL(url).host, credentials.createInsecure());
   const { processTask, converse } = agentService;
   return {
-    call: () =>
+    call: (request) =>
       new Promise((resolve, reject) => {
         const { path, requestSerialize, responseDeserialize } = processTask;
-        client.makeUnaryRequest(path, requestSerialize, responseDeserialize, taskRequest, (error, reply) => {
+        client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, reply) => {
           if (error) return reject(error);
           checkReply(reply?.content);
           resolve();

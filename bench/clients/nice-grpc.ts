@@ -1,14 +1,14 @@
 import { createChannel, createClient } from "nice-grpc";
 import { agentService } from "../grpc-definition.ts";
-import { checkReply, taskRequest } from "../messages.ts";
+import { checkReply } from "../messages.ts";
 import { runClient } from "./client.ts";
 import { turns } from "./connect-caller.ts";
 
 runClient((url) => {
   const client = createClient(agentService, createChannel(new URL(url).host));
   return {
-    async call() {
-      const { content } = await client.processTask(taskRequest);
+    async call(request) {
+      const { content } = await client.processTask(request);
       checkReply(content);
     },
     async send(messages) {

@@ -1,0 +1,50 @@
+import { create, type DescMessage, type MessageShape, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { Status, TaskRequestSchema, TaskResponseSchema, TokenChunkSchema } from "convoke/contract";
+import type { BenchCase } from "../case.ts";
+import { answer, createChunk, question } from "../messages.ts";
+
+const task = create(TaskRequestSchema, {
+  taskId: "4f1c1d1e-6a53-4c9d-9f6e-0c5d7a1b2c3d",
+  agentId: "schedule",
+  content: question,
+  metadata: { locale: "en-GB", timezone: "Europe/London" },
+  availableTools: [{ name: "calendar.find", description: "Finds free slots.", parametersJsonSchema: '{"type":"object"}' }],
+});
+
+const answerWithToolCalls = create(TaskResponseSchema, {
+  taskId: "4f1c1d1e-6a53-4c9d-9f6e-0c5d7a1b2c3d",
+  content: answer,
+  toolCalls: ["ana", "ben"].map((person) => ({
+    callId: `call-${person}`,
+    toolName: "calendar.find",
+    argumentsJson: `{"person":"${person}","minutes":30}`,
+  })),
+  usage: { promptTokens: 128, completionTokens: 32 },
+  status: Status.REQUIRES_TOOL_CALL,
+});
+
+const messages = [
+  measure(TaskRequestSchema, task),
+  measure(TaskResponseSchema, answerWithToolCalls),
+  measure(TokenChunkSchema, createChunk(17)),
+];
+
+function measure<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>) {
+  return { protobuf: toBinary(schema, message).length, json: Buffer.byteLength(toJsonString(schema, message)) };
+}
+
+export const cases: readonly BenchCase[] = [
+  {
+    name: "message-size",
+    title: "Size of a message in protobuf and in JSON",
+    unit: "bytes",
+    better: "lower",
+    ours: "protobuf",
+    runs: 1,
+    parts: ["task", "answer", "chunk"],
+    subjects: [
+      { name: "protobuf", start: async () => async () => messages.map(({ protobuf }) => protobuf) },
+      { name: "JSON", start: async () => async () => messages.map(({ json }) => json) },
+    ],
+  },
+];
