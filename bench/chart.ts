@@ -9,6 +9,7 @@ const lineHeightPx = 18;
 const titleHeightPx = 34;
 /** Bars are cut here, in multiples of ours, or one peer that wins by far would make all others too short to see. */
 const longestBar = 1.5;
+const markPx = barsFromPx + barsWidthPx / longestBar;
 
 /** Its own card, in the colours that the reader's page asks for: an image does not know the page that it stands on. */
 const style = `
@@ -60,24 +61,24 @@ function formatGroup(benchCase: BenchCase, rows: readonly Row[], top: number): s
   const ours = ourName(benchCase);
   const first = top + titleHeightPx - 8;
   const bars = rows.map((row, index) => formatBar(row, row.subject === ours, first + index * lineHeightPx));
-  const mark = barsFromPx + barsWidthPx / longestBar;
   const bottom = first + rows.length * lineHeightPx;
-  const name = `${benchCase.title} (${benchCase.unit}${benchCase.better === "lower" ? ", fewer is better" : ""})`;
+  const name = `${benchCase.title} (${benchCase.unit}${benchCase.better === "lower" ? ", lower is better" : ""})`;
   const part = benchCase.parts === undefined ? "" : `${rows[0]?.case.slice(benchCase.name.length + 1)} · `;
   return `<text x="16" y="${top + 18}" class="title">${escapeXml(part + name)}</text>
 ${bars.join("\n")}
-<line class="mark" x1="${mark}" x2="${mark}" y1="${first}" y2="${bottom - 4}"/>`;
+<line class="mark" x1="${markPx.toFixed(1)}" x2="${markPx.toFixed(1)}" y1="${first}" y2="${bottom - 4}"/>`;
 }
 
 function formatBar(row: Row, isOurs: boolean, top: number): string {
   const share = isOurs ? 1 : (Object.values(row.ratios)[0] ?? 0);
   const kind = isOurs ? "ours" : share > 1 ? "winner" : "peer";
   const length = Math.max(1, (Math.min(share, longestBar) / longestBar) * barsWidthPx);
+  const label = Math.max(barsFromPx + length, markPx) + 6; // right of the line, which would cross it
   const cut = share > longestBar ? " →" : "";
-  const ratio = isOurs ? "" : share > 1 ? ` · wins, ${share.toFixed(1)} × ours` : ` · ours is ${(1 / share).toFixed(1)} ×`;
+  const ratio = isOurs ? "" : share > 1 ? ` · wins, ${share.toFixed(2)} × ours` : ` · ours is ${(1 / share).toFixed(2)} ×`;
   return `<text x="${barsFromPx - 8}" y="${top + 11}" text-anchor="end">${escapeXml(`${row.subject} ${row.version}`)}</text>
 <rect class="${kind}" x="${barsFromPx}" y="${top}" width="${length.toFixed(1)}" height="${lineHeightPx - 4}" rx="2"/>
-<text x="${(barsFromPx + length + 6).toFixed(1)}" y="${top + 11}" class="quiet">${formatNumber(row.value)}${ratio}${cut}</text>`;
+<text x="${label.toFixed(1)}" y="${top + 11}" class="quiet">${formatNumber(row.value)}${ratio}${cut}</text>`;
 }
 
 function escapeXml(text: string): string {
