@@ -13,7 +13,9 @@ export interface Envelope {
 }
 
 /** Takes what an {@link EnvelopeReader} has found. */
-export type EnvelopeSink = (flags: number, payload: Uint8Array) => void;
+export interface EnvelopeSink {
+  envelope(flags: number, payload: Uint8Array): void;
+}
 
 /**
  * Cuts a stream of bytes into envelopes, however they are split. A message that lies in one piece is not copied. Holds no more than
@@ -21,7 +23,7 @@ export type EnvelopeSink = (flags: number, payload: Uint8Array) => void;
  */
 export class EnvelopeReader {
   readonly #maxBytes: number;
-  readonly #found: EnvelopeSink;
+  readonly #sink: EnvelopeSink;
   #prefixFilled = 0;
   #flags = 0;
   /** Bytes of the message that have not come. */
@@ -29,9 +31,9 @@ export class EnvelopeReader {
   #pieces: Uint8Array[] | undefined;
 
   /** @param maxBytes the longest message allowed, on the wire. */
-  constructor(maxBytes: number, found: EnvelopeSink) {
+  constructor(maxBytes: number, sink: EnvelopeSink) {
     this.#maxBytes = maxBytes;
-    this.#found = found;
+    this.#sink = sink;
   }
 
   /** True between the first and the last byte of an envelope. */
@@ -79,7 +81,7 @@ export class EnvelopeReader {
     const payload = this.#pieces === undefined ? last : Buffer.concat([...this.#pieces, last]);
     this.#pieces = undefined;
     this.#prefixFilled = 0;
-    this.#found(this.#flags, payload);
+    this.#sink.envelope(this.#flags, payload);
   }
 }
 

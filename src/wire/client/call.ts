@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { cancelled, deadlineExceeded } from "../../core/index.ts";
 import { BodyReader } from "../body.ts";
 import { type Compression, compressions } from "../compression.ts";
-import { compressedFlag, EnvelopeReader } from "../envelope.ts";
+import { compressedFlag, EnvelopeReader, type EnvelopeSink } from "../envelope.ts";
 import type {
   ClientClosed,
   ClientConnection,
@@ -47,7 +47,7 @@ const maxAttempts = 5;
 const deadlineSlackMs = 20;
 
 /** One call on the client: the request out, the response in, with its deadline, its cancel, and a second try where it is harmless. */
-export class ClientCall implements ResponseSink, Writable {
+export class ClientCall implements ResponseSink, EnvelopeSink, Writable {
   readonly #init: CallInit;
   readonly #method: ClientMethod;
   readonly #reader: EnvelopeReader | BodyReader;
@@ -61,6 +61,7 @@ export class ClientCall implements ResponseSink, Writable {
   #sawBody = false;
   #over = false;
   #deadline: Due | undefined;
+  #unheed: (() => void) | undefined;
   #attempts = 0;
   /** What was sent, for sending it again; undefined once that is out of the question. */
   #kept: Uint8Array[] | undefined = [];
@@ -72,9 +73,7 @@ export class ClientCall implements ResponseSink, Writable {
     this.#method = init.method;
     const { maxMessageBytes } = init.method.options;
     this.#deadlineMs = init.timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + init.timeoutMs;
-    this.#reader = init.method.protocol.enveloped
-      ? new EnvelopeReader(maxMessageBytes, (flags, payload) => this.#found(flags, payload))
-      : new BodyReader(maxMessageBytes);
+    this.#reader = init.method.protocol.enveloped ? new EnvelopeReader(maxMessageBytes, this) : new BodyReader(maxMessageBytes);
   }
 
   /** Sends the head. Whatever goes wrong from now on is told to the receiver. */
@@ -85,9 +84,21 @@ export class ClientCall implements ResponseSink, Writable {
         this.fail(deadlineExceeded(`the call took longer than ${timeoutMs} ms`)),
       );
     }
-    if (signal?.aborted) this.#abort();
-    else signal?.addEventListener("abort", this.#abort);
+    if (signal !== undefined) this.#heed(signal);
     if (!this.#over) this.#open();
+  }
+
+  #heed(signal: AbortSignal): void {
+    const abort = () => {
+      const reason: unknown = signal.reason;
+      this.fail(reason instanceof ConnectError ? reason : cancelled("the call was cancelled"));
+    };
+    if (signal.aborted) {
+      abort();
+      return;
+    }
+    signal.addEventListener("abort", abort);
+    this.#unheed = () => signal.removeEventListener("abort", abort);
   }
 
   get over(): boolean {
@@ -188,11 +199,6 @@ export class ClientCall implements ResponseSink, Writable {
     this.#settle({ error, trailer: noFields }, false);
   }
 
-  readonly #abort = (): void => {
-    const reason: unknown = this.#init.signal?.reason;
-    this.fail(reason instanceof ConnectError ? reason : cancelled("the call was cancelled"));
-  };
-
   #open(): void {
     this.#attempts++;
     const { connection, request } = this.#init;
@@ -215,7 +221,7 @@ export class ClientCall implements ResponseSink, Writable {
     throw new ConnectError(`the server compresses with "${name}", which was not offered`, Code.Internal);
   }
 
-  #found(flags: number, payload: Uint8Array): void {
+  envelope(flags: number, payload: Uint8Array): void {
     const { endFlag } = this.#method.protocol;
     if (this.#end !== undefined) throw new ConnectError("a message came after the end of the stream", Code.Internal);
     if ((flags & endFlag) !== 0) this.#end = { flags, payload };
@@ -246,7 +252,7 @@ export class ClientCall implements ResponseSink, Writable {
     if (this.#over) return;
     this.#over = true;
     this.#deadline?.cancel();
-    this.#init.signal?.removeEventListener("abort", this.#abort);
+    this.#unheed?.();
     if (!this.#sentAll && !local) this.#exchange?.reset("cancel"); // the answer is whole, the rest of the request is not wanted
     this.#init.receiver.end(outcome, local);
   }

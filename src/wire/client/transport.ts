@@ -104,10 +104,10 @@ export function createTransport(options: TransportOptions): ClosableTransport {
   const wire = resolveWire(options, url);
   const calls = new Calls(connection, wire, { ...options, origin: url.origin });
   return {
-    // Transport's own six parameters; see @connectrpc/connect
-    unary: (...[method, signal, timeoutMs, header, input, contextValues]) =>
+    // the six parameters are Connect's
+    unary: async (...[method, signal, timeoutMs, header, input, contextValues]) =>
       calls.unary(method, input, { signal, timeoutMs, header, contextValues }) as Promise<never>, // messages of this method
-    stream: (...[method, signal, timeoutMs, header, input, contextValues]) =>
+    stream: async (...[method, signal, timeoutMs, header, input, contextValues]) =>
       calls.stream(method, input, { signal, timeoutMs, header, contextValues }) as Promise<never>, // messages of this method
     close: () => connection.close(),
   };
@@ -159,7 +159,7 @@ class Calls {
     this.#options = options;
   }
 
-  async unary(desc: UnaryMethod, input: object, options: CallOptions): Promise<Response> {
+  unary(desc: UnaryMethod, input: object, options: CallOptions): Promise<Response> {
     const method = this.#method(desc);
     const message = create(desc.input, input as Record<string, unknown>); // some of its fields
     const timeoutMs = this.#timeout(options);
@@ -170,7 +170,7 @@ class Calls {
     return this.#intercept(method, { ...options, timeoutMs }, { stream: false, method: desc, message });
   }
 
-  async stream(desc: StreamMethod, input: AsyncIterable<object>, options: CallOptions): Promise<Response> {
+  stream(desc: StreamMethod, input: AsyncIterable<object>, options: CallOptions): Promise<Response> {
     const method = this.#method(desc);
     const messages = input as AsyncIterable<Record<string, unknown>>; // some of their fields
     const timeoutMs = this.#timeout(options);

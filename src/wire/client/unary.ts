@@ -1,5 +1,6 @@
 import type { DescMessage, DescMethodUnary, Message, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type UnaryResponse } from "@connectrpc/connect";
+import type { Envelope } from "../envelope.ts";
 import type { ClientConnection, Fields, HeaderList } from "../exchange.ts";
 import { noFields, toHeaders } from "../headers.ts";
 import { isPromise } from "../promise.ts";
@@ -19,22 +20,17 @@ export interface CallInput {
 type Response = UnaryResponse<DescMessage, DescMessage>;
 
 /** Makes a unary call. @throws ConnectError what the call fails with. */
-export async function callUnary(method: ClientMethod, message: Message, input: CallInput): Promise<Response> {
-  const encoded = encode(method, message);
-  const envelope = isPromise(encoded) ? await encoded : encoded;
-  const { connection, fields, signal, timeoutMs } = input;
-  const [request, body] = unaryRequest(method, fields, envelope);
+export function callUnary(method: ClientMethod, message: Message, input: CallInput): Promise<Response> {
   return new Promise((resolve, reject) => {
-    const receiver = new UnaryReceiver(method, resolve, reject);
-    const call = new ClientCall({ method, connection, request, receiver, signal, timeoutMs });
-    receiver.call = call;
-    call.start();
-    call.finish(body);
+    const envelope = encode(method, message);
+    const send = (each: Envelope) => new UnaryReceiver(method, resolve, reject).send(each, input);
+    if (isPromise(envelope)) envelope.then(send).catch(reject);
+    else send(envelope);
   });
 }
 
 class UnaryReceiver implements CallReceiver {
-  call: ClientCall | undefined;
+  #call: ClientCall | undefined;
   readonly #method: ClientMethod;
   readonly #resolve: (response: Response) => void;
   readonly #reject: (error: ConnectError) => void;
@@ -46,6 +42,15 @@ class UnaryReceiver implements CallReceiver {
     this.#method = method;
     this.#resolve = resolve;
     this.#reject = reject;
+  }
+
+  send(envelope: Envelope, { connection, fields, signal, timeoutMs }: CallInput): void {
+    const method = this.#method;
+    const [request, body] = unaryRequest(method, fields, envelope);
+    const call = new ClientCall({ method, connection, request, receiver: this, signal, timeoutMs });
+    this.#call = call;
+    call.start();
+    call.finish(body);
   }
 
   head(headers: Fields): void {
@@ -73,7 +78,7 @@ class UnaryReceiver implements CallReceiver {
       if (first === undefined || this.#count > 1) {
         throw new ConnectError(`the server answered with ${this.#count} messages instead of one`, Code.Unimplemented);
       }
-      const plain = this.call?.plain(first.flags, first.payload) ?? first.payload;
+      const plain = this.#call?.plain(first.flags, first.payload) ?? first.payload;
       if (isPromise(plain)) return plain.then((bytes) => this.#decode(bytes, trailer)).catch((thrown) => this.#reject(thrown));
       this.#decode(plain, trailer);
     } catch (thrown) {

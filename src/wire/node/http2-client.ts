@@ -16,9 +16,10 @@ import type {
 } from "../exchange.ts";
 import { resetCodes } from "../exchange.ts";
 import { noFields } from "../headers.ts";
-import { addFields, NodeFields } from "./fields.ts";
+import { headOf, NodeFields } from "./fields.ts";
 import { type ConnectionOptions, keepAlive } from "./keep-alive.ts";
 
+const streaming = { endStream: false };
 const refusedStream = 7; // RFC 9113, section 7
 
 /** A client's exchanges over node:http2: one session at a time, opened with the first request and again when it has ended. */
@@ -75,10 +76,10 @@ class Session {
   open(request: ClientRequest, sink: ResponseSink): ClientExchange {
     const { method, path, headers } = request;
     const { scheme, authority } = this.#options;
-    const head = { ":method": method, ":scheme": scheme, ":authority": authority, ":path": path };
+    const pseudo = [":method", method, ":scheme", scheme, ":authority", authority, ":path", path];
     let stream: ClientHttp2Stream;
     try {
-      stream = this.#session.request(addFields(head, headers), { endStream: false });
+      stream = this.#session.request(headOf(pseudo, headers), streaming);
     } catch (cause) {
       // The session has just ended, or the fields are none that HTTP/2 carries.
       return failed(sink, this.usable ? { how: "unreachable", cause } : { how: "unsent" });
@@ -88,13 +89,13 @@ class Session {
   }
 
   /** A request's exchange is over. @returns how. */
-  over(stream: ClientHttp2Stream, whole: boolean): ClientClosed {
+  over(stream: ClientHttp2Stream, { whole, failure }: { whole: boolean; failure: unknown }): ClientClosed {
     if (--this.#open === 0 && !this.#session.destroyed) this.#session.unref();
     if (whole) return { how: "done" };
     if (this.#closing) return { how: "closed" };
     if (stream.rstCode === refusedStream) return { how: "refused" };
     if (!this.#session.destroyed) return { how: "reset", code: stream.rstCode ?? 0 };
-    return { how: this.#connected ? "lost" : "unreachable", cause: this.#failure };
+    return { how: this.#connected ? "lost" : "unreachable", cause: this.#failure ?? failure };
   }
 
   /** A call cancelled just now is reset in this turn of the event loop; breaking the connection in it too would lose the reset. */
@@ -124,6 +125,7 @@ class Http2ClientExchange implements ClientExchange {
   #trailers: Fields = noFields;
   #whole = false;
   #drains = false;
+  #failure: unknown;
 
   constructor(stream: OwnedStream, sink: ResponseSink, session: Session) {
     this.#stream = stream;
@@ -135,7 +137,7 @@ class Http2ClientExchange implements ClientExchange {
     stream.on("trailers", onTrailers);
     stream.on("end", onEnd);
     stream.on("close", onClose);
-    stream.on("error", ignore); // "close" follows and says what there is to know
+    stream.on("error", onError); // "close" follows
   }
 
   write(bytes: Uint8Array): boolean {
@@ -194,11 +196,18 @@ class Http2ClientExchange implements ClientExchange {
   }
 
   onClose(): void {
-    this.#sink.closed(this.#session.over(this.#stream, this.#whole));
+    this.#sink.closed(this.#session.over(this.#stream, { whole: this.#whole, failure: this.#failure }));
+  }
+
+  /** The streams of a connection hear of its failure before its own listeners do. */
+  onError(error: Error): void {
+    this.#failure = error.cause ?? error;
   }
 }
 
-function ignore(): void {}
+function onError(this: OwnedStream, error: Error): void {
+  this[exchangeKey]?.onError(error);
+}
 
 function onResponse(this: OwnedStream, headers: IncomingHttpHeaders & IncomingHttpStatusHeader): void {
   this[exchangeKey]?.onResponse(headers);

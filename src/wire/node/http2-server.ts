@@ -9,7 +9,7 @@ import {
   type ServerExchange,
 } from "../exchange.ts";
 import { type Due, timers } from "../timer-wheel.ts";
-import { addFields, NodeFields } from "./fields.ts";
+import { addFields, headOf, NodeFields } from "./fields.ts";
 
 export interface Http2ExchangeInit {
   readonly headers: IncomingHttpHeaders;
@@ -147,8 +147,8 @@ export class Http2ServerExchange implements ServerExchange {
   }
 
   #respond(status: number, headers: HeaderList, options: object): void {
-    const fields = addFields({ ":status": status }, headers);
-    this.#stream.respond(this.#added === undefined ? fields : addFields(fields, this.#added), options);
+    const list = this.#added === undefined ? headers : [...headers, ...this.#added];
+    this.#stream.respond(headOf([":status", String(status)], list), options);
   }
 
   onData(bytes: Uint8Array): void {

@@ -4,7 +4,7 @@ import { cancelled, deadlineExceeded } from "../../core/index.ts";
 import { BodyReader } from "../body.ts";
 import type { CodecName } from "../codec.ts";
 import { type Compression, findCompression, firstAccepted } from "../compression.ts";
-import { compressedFlag, cutShort, EnvelopeReader } from "../envelope.ts";
+import { compressedFlag, cutShort, EnvelopeReader, type EnvelopeSink } from "../envelope.ts";
 import type { RequestSink, ServerClosed, ServerExchange } from "../exchange.ts";
 import { MessageQueue } from "../message-queue.ts";
 import { isPromise } from "../promise.ts";
@@ -29,7 +29,7 @@ export interface CallInit {
 const refusalPatienceMs = 100;
 
 /** One call on the server: request bytes in, handler, and the {@link Answer} out. */
-export class ServerCall implements RequestSink, AnswerInit {
+export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit {
   readonly exchange: ServerExchange;
   readonly method: ServerMethod;
   readonly protocol: ServerProtocol;
@@ -62,9 +62,7 @@ export class ServerCall implements RequestSink, AnswerInit {
     this.#answer = new Answer(this);
     this.#single = method.spec.kind === "unary" || method.spec.kind === "server_streaming";
     const { readMaxBytes } = method.bounds;
-    this.#reader = protocol.enveloped
-      ? new EnvelopeReader(readMaxBytes, (flags, payload) => this.#found(flags, payload))
-      : new BodyReader(readMaxBytes);
+    this.#reader = protocol.enveloped ? new EnvelopeReader(readMaxBytes, this) : new BodyReader(readMaxBytes);
   }
 
   /** Reads the headers, asks the gate, and lets the body come. */
@@ -209,7 +207,7 @@ export class ServerCall implements RequestSink, AnswerInit {
     });
   }
 
-  #found(flags: number, payload: Uint8Array): void {
+  envelope(flags: number, payload: Uint8Array): void {
     if ((flags & ~compressedFlag) !== 0) {
       throw new ConnectError(`a message has the flags 0x${flags.toString(16)}, which no request has`, Code.InvalidArgument);
     }
