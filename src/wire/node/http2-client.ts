@@ -116,7 +116,7 @@ class ConnectTimeout extends Error {
 /** Where a stream keeps its exchange, so that all streams share their listeners. */
 const exchangeKey = Symbol("exchange");
 
-type OwnedStream = ClientHttp2Stream & { [exchangeKey]?: Http2ClientExchange };
+type OwnedStream = ClientHttp2Stream & { [exchangeKey]?: Http2ClientExchange | undefined };
 
 class Http2ClientExchange implements ClientExchange {
   readonly #stream: OwnedStream;
@@ -229,8 +229,10 @@ function onDrain(this: OwnedStream): void {
   this[exchangeKey]?.onDrain();
 }
 
+/** Node keeps a closed stream for a while: the call must not be kept with it. */
 function onClose(this: OwnedStream): void {
   this[exchangeKey]?.onClose();
+  this[exchangeKey] = undefined;
 }
 
 /** An exchange that was over before it began. Its sink hears of it later, as of any other. */

@@ -1,4 +1,5 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import { Readable } from "node:stream";
 import {
   type Fields,
   type HeaderList,
@@ -35,6 +36,7 @@ export class Http2ServerExchange implements ServerExchange {
   #trailers: HeaderList | undefined;
   #requestEnded = false;
   #drains = false;
+  #paused = false;
   #linger: Due | undefined;
 
   constructor(stream: OwnedStream, init: Http2ExchangeInit) {
@@ -92,23 +94,31 @@ export class Http2ServerExchange implements ServerExchange {
   accept(sink: RequestSink): void {
     this.#sink = sink;
     if (this.#init.headers.expect === "100-continue" && !this.#isGone) this.#stream.additionalHeaders({ ":status": 100 });
-    this.#stream.on("data", onData);
-    this.#stream.on("end", onEnd);
+    const stream = this.#stream;
+    // What came along with the head, in one read, is in the queue already.
+    if (stream.readableLength === 0) stream.push = receive;
+    else stream.on("data", onData);
+    stream.on("end", onEnd);
+    stream.resume();
   }
 
   pause(): void {
-    this.#stream.pause();
+    this.#paused = true;
   }
 
   resume(): void {
-    this.#stream.resume();
+    this.#paused = false;
+    if (this.#isGone) return;
+    if (this.#stream.isPaused()) this.#stream.resume();
+    else this.#stream._read(0);
   }
 
   respondWhole(status: number, headers: HeaderList, body?: Uint8Array): void {
     if (this.#isGone) return;
     if (body === undefined || body.length === 0) this.#respond(status, headers, headOnly);
     else {
-      this.#respond(status, headers, withoutTrailers);
+      // Without trailers Node destroys the stream before its last write is reported done, and makes an error of that, with a stack.
+      this.respond(status, headers, true);
       this.#stream.end(body);
     }
     this.#afterEnd();
@@ -151,12 +161,14 @@ export class Http2ServerExchange implements ServerExchange {
     this.#stream.respond(headOf([":status", String(status)], list), options);
   }
 
-  onData(bytes: Uint8Array): void {
+  /** @returns false to let the peer wait. */
+  onData(bytes: Uint8Array): boolean {
     this.#sink?.data(bytes);
+    return !this.#paused;
   }
 
   onEnd(): void {
-    if (this.#stream.rstCode !== 0 || this.#stream.destroyed) return; // Node ends what a reset or a broken connection cuts off, too
+    if (this.#requestEnded || this.#stream.destroyed || this.#stream.rstCode !== 0) return; // Node ends what a reset or a broken connection cuts off, too
     this.#requestEnded = true;
     this.#linger?.cancel();
     this.#sink?.end();
@@ -179,7 +191,8 @@ export class Http2ServerExchange implements ServerExchange {
   #afterEnd(): void {
     if (this.#requestEnded) return;
     if (this.#stream.endAfterHeaders) return;
-    this.#stream.resume();
+    if (this.#sink === undefined) this.#stream.resume();
+    else if (this.#paused) this.resume();
     this.#linger = timers.schedule(this.#init.lingerMs, () => this.reset("none"));
   }
 
@@ -198,16 +211,26 @@ export class Http2ServerExchange implements ServerExchange {
 /** Where a stream keeps its exchange, so that all streams share their listeners: a call makes no closure. */
 const exchangeKey = Symbol("exchange");
 
-type OwnedStream = ServerHttp2Stream & { [exchangeKey]?: Http2ServerExchange };
+type OwnedStream = ServerHttp2Stream & { [exchangeKey]?: Http2ServerExchange | undefined };
 
 function ignore(): void {}
 
 function onData(this: OwnedStream, bytes: Buffer): void {
-  this[exchangeKey]?.onData(bytes);
+  if (this[exchangeKey]?.onData(bytes) === false) this.pause();
 }
 
 function onEnd(this: OwnedStream): void {
   this[exchangeKey]?.onEnd();
+}
+
+/**
+ * Stands in for a stream's `push`, by which Node hands over what it has read, so that a request's bytes skip the queue of `Readable`,
+ * its events and its turns of the event loop. The end goes on to `Readable`, which closes the stream.
+ */
+function receive(this: OwnedStream, bytes: Buffer | null): boolean {
+  if (bytes !== null) return this[exchangeKey]?.onData(bytes) ?? true;
+  this[exchangeKey]?.onEnd();
+  return Readable.prototype.push.call(this, null);
 }
 
 function onDrain(this: OwnedStream): void {
@@ -218,6 +241,8 @@ function onWantTrailers(this: OwnedStream): void {
   this[exchangeKey]?.onWantTrailers();
 }
 
+/** Node keeps a closed stream for a while: the call must not be kept with it. */
 function onClose(this: OwnedStream): void {
   this[exchangeKey]?.onClose();
+  this[exchangeKey] = undefined;
 }
