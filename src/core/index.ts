@@ -18,3 +18,4 @@ export {
 } from "./errors.ts";
 export type { AgentEvent, Finish, TaskEvent } from "./events.ts";
 export { defaultLimits, type Limits, resolveLimits } from "./limits.ts";
+export { type Due, timers } from "./timer-wheel.ts";

@@ -15,9 +15,9 @@ export interface AgentServiceOptions {
 /** AgentService over the task runtime. */
 export function createAgentService({ runtime, idle }: AgentServiceOptions) {
   return {
-    processTask: (request, context) => processTask(runtime, request, callerOf(context)),
-    streamResponse: (request, context) => streamTask(runtime, request, callerOf(context)),
-    converse: (requests, context) => converse(runtime, requests, { caller: callerOf(context), idle }),
+    processTask: (request, context) => processTask(runtime, request, new ContextCaller(context)),
+    streamResponse: (request, context) => streamTask(runtime, request, new ContextCaller(context)),
+    converse: (requests, context) => converse(runtime, requests, { caller: new ContextCaller(context), idle }),
     getTask(request) {
       validateTaskId(request.taskId, runtime.limits);
       return create(GetTaskResponseSchema, { task: runtime.find(request.taskId, anonymous).describe() });
@@ -29,6 +29,18 @@ export function createAgentService({ runtime, idle }: AgentServiceOptions) {
   } satisfies ServiceImpl<typeof AgentService>;
 }
 
-function callerOf(context: HandlerContext): Caller {
-  return { identity: anonymous, signal: context.signal, timeoutMs: context.timeoutMs() };
+/** The caller of a call. Its signal is asked for only where somebody waits, since it has to be made first. */
+class ContextCaller implements Caller {
+  readonly identity = anonymous;
+  readonly timeoutMs: number | undefined;
+  readonly #context: HandlerContext;
+
+  constructor(context: HandlerContext) {
+    this.timeoutMs = context.timeoutMs();
+    this.#context = context;
+  }
+
+  get signal(): AbortSignal {
+    return this.#context.signal;
+  }
 }

@@ -8,6 +8,12 @@ export interface LogEntry {
   readonly isFinal: boolean;
 }
 
+interface Waiter {
+  /** True when single events do not matter to it. */
+  readonly untilSettled: boolean;
+  wake(): void;
+}
+
 /** Fixed share of an event's memory beside its strings; keeps a flood of empty events bounded too. */
 const eventOverheadBytes = 64;
 
@@ -20,7 +26,7 @@ const eventOverheadBytes = 64;
 export class TaskLog {
   readonly #bounds: { readonly maxTaskEvents: number; readonly maxTaskBytes: number };
   readonly #events: TaskEvent[] = [];
-  readonly #waiting = new Set<() => void>();
+  #waiting: Set<Waiter> | undefined;
   #bytes = 0;
   #settled = false;
 
@@ -52,7 +58,7 @@ export class TaskLog {
     this.#events.push(event);
     this.#bytes = bytes;
     if (event.case === "finish") this.#settled = true;
-    for (const wake of this.#waiting) wake();
+    for (const waiter of this.#waiting ?? []) if (this.#settled || !waiter.untilSettled) waiter.wake();
   }
 
   /** Lets a settled log take events again: the task is continued. */
@@ -80,21 +86,36 @@ export class TaskLog {
     }
   }
 
-  #changed(signal: AbortSignal): Promise<void> {
+  /**
+   * Waits until the log is settled.
+   *
+   * @throws what `signal` is aborted with.
+   */
+  async settles(signal: AbortSignal): Promise<void> {
+    while (!this.#settled) {
+      signal.throwIfAborted();
+      await this.#changed(signal, true);
+    }
+  }
+
+  #changed(signal: AbortSignal, untilSettled = false): Promise<void> {
+    this.#waiting ??= new Set();
+    const waiting = this.#waiting;
     return new Promise((resolve, reject) => {
       const stop = () => {
-        this.#waiting.delete(wake);
+        waiting.delete(waiter);
         signal.removeEventListener("abort", abort);
       };
       const wake = () => {
         stop();
         resolve();
       };
+      const waiter = { untilSettled, wake };
       const abort = () => {
         stop();
         reject(signal.reason);
       };
-      this.#waiting.add(wake);
+      waiting.add(waiter);
       signal.addEventListener("abort", abort);
     });
   }

@@ -29,8 +29,10 @@ export class TaskRecord {
   endTimeMs: number | undefined;
   /** Lets the task run on when nobody waits for it. Set by any caller that asks for it. */
   detached: boolean;
-  /** Replaced when the task is continued; aborted with the ConnectError that ends it. */
-  controller = new AbortController();
+  /** Called each time that the log settles. */
+  onSettle: () => void = nothing;
+  #controller: AbortController | undefined;
+  #stopped: ConnectError | undefined;
   #holders = 0;
 
   constructor(init: { id: string; caller: string; agent: Agent; request: TaskRequest; limits: Limits }) {
@@ -40,6 +42,20 @@ export class TaskRecord {
     this.request = init.request;
     this.detached = init.request.detached;
     this.log = new TaskLog(init.limits);
+  }
+
+  /** Aborted with the ConnectError that ends the task. Made when somebody asks for it: most agents never do. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#stopped !== undefined) this.#controller.abort(this.#stopped);
+    }
+    return this.#controller.signal;
+  }
+
+  /** True when nothing that the agent still yields counts. */
+  get stopped(): boolean {
+    return this.#stopped !== undefined;
   }
 
   /** The `finish` that settled the log; undefined while the agent works. */
@@ -71,18 +87,27 @@ export class TaskRecord {
   stop(error: ConnectError): void {
     if (this.log.settled && this.status !== Status.REQUIRES_TOOL_CALL) return;
     this.log.reopen();
+    this.fail(error);
+  }
+
+  /** Settles with an error, and stops what the agent has left running. */
+  fail(error: ConnectError): void {
     this.settle({ status: statusOfError(error), error });
-    this.controller.abort(error);
+    if (this.#stopped !== undefined) return;
+    this.#stopped = error;
+    this.#controller?.abort(error);
   }
 
   settle(finish: Finish): void {
     if (this.log.settled) return;
     this.log.append({ case: "finish", value: finish });
     this.endTimeMs = Date.now();
+    this.onSettle();
   }
 
   /** Tool calls, in order, whose tool the caller offered and whose result is still awaited. */
   openToolCalls(): ToolCall[] {
+    if (this.request.availableTools.length === 0) return [];
     const answered = new Set(this.toolResults().map((result) => result.callId));
     const offered = new Set(this.request.availableTools.map((tool) => tool.name));
     return this.#toolCalls().filter((call) => offered.has(call.toolName) && !answered.has(call.callId));
@@ -133,6 +158,8 @@ export class TaskRecord {
     return task;
   }
 }
+
+function nothing(): void {}
 
 /** A digest that is equal for equal requests, whatever the order of their metadata. */
 export function fingerprint(request: TaskRequest): string {

@@ -1,6 +1,14 @@
 import { setImmediate as nextTick } from "node:timers/promises";
 import type { Logger } from "pino";
-import { type Agent, type AgentContext, type AgentHandle, cardOf, type Task, type Yield } from "../agent/index.ts";
+import {
+  type Agent,
+  type AgentContext,
+  type AgentDirectory,
+  type AgentHandle,
+  cardOf,
+  type Task,
+  type Yield,
+} from "../agent/index.ts";
 import { type AgentEvent, childEnvelope, type Envelope, failedPrecondition, internal, notFound } from "../core/index.ts";
 
 /** Events after which an agent that never waits lets the process do something else. */
@@ -15,32 +23,68 @@ export interface RunOptions {
 }
 
 /**
- * Runs an agent and gives its events, calls to other agents included.
+ * Runs an agent and hands each of its events to `take`, until that gives false.
  *
- * @throws what the agent throws; ConnectError INTERNAL when it yields something that is no event.
+ * @throws what the agent throws, or `take`; ConnectError INTERNAL when the agent yields something that is no event.
  */
-export async function* runAgent(agent: Agent, task: Task, options: RunOptions): AsyncGenerator<AgentEvent, void, undefined> {
+export async function runAgent(agent: Agent, task: Task, options: RunOptions & { take: Take }): Promise<void> {
   let count = 0;
-  for await (const item of agent.run(task, contextOf(agent, task, options))) {
-    yield toEvent(agent, item);
+  for await (const item of agent.run(task, new Context(agent, task, options))) {
+    if (!options.take(toEvent(agent, item))) return;
     if (++count % eventsPerBreath === 0) await nextTick();
   }
 }
 
-function contextOf(agent: Agent, task: Task, options: RunOptions): AgentContext {
-  const { envelope, log } = options;
+/** Takes an event; false when no more are wanted. */
+export type Take = (event: AgentEvent) => boolean;
+
+/** Runs an agent for another one, whose own run takes its breaths. */
+async function* eventsOf(agent: Agent, task: Task, options: RunOptions): AsyncGenerator<AgentEvent, void, undefined> {
+  for await (const item of agent.run(task, new Context(agent, task, options))) yield toEvent(agent, item);
+}
+
+/** What an agent gets. Logger and directory come to be when it asks for them. */
+class Context implements AgentContext {
+  readonly #agent: Agent;
+  readonly #task: Task;
+  readonly #options: RunOptions;
+  #log: Logger | undefined;
+  #agents: AgentDirectory | undefined;
+
+  constructor(agent: Agent, task: Task, options: RunOptions) {
+    this.#agent = agent;
+    this.#task = task;
+    this.#options = options;
+    this.timeoutMs = this.timeoutMs.bind(this); // agents take it apart
+  }
+
+  get signal(): AbortSignal {
+    return this.#options.envelope.signal;
+  }
+
+  timeoutMs(): number {
+    return Math.max(0, this.#options.envelope.deadlineMs - Date.now());
+  }
+
+  get log(): Logger {
+    this.#log ??= this.#options.log.child({ agent: this.#agent.name, taskId: this.#task.id });
+    return this.#log;
+  }
+
+  get agents(): AgentDirectory {
+    this.#agents ??= directoryOf(this.#agent, this.#task, this.#options);
+    return this.#agents;
+  }
+}
+
+function directoryOf(agent: Agent, task: Task, options: RunOptions): AgentDirectory {
   const others = options.agents.filter((other) => other !== agent);
   return {
-    signal: envelope.signal,
-    timeoutMs: () => Math.max(0, envelope.deadlineMs - Date.now()),
-    log: log.child({ agent: agent.name, taskId: task.id }),
-    agents: {
-      cards: others.map(cardOf),
-      capability(name) {
-        const found = others.find((other) => other.capabilities.includes(name));
-        if (found === undefined) throw notFound({ type: "capability", name });
-        return handleOf(found, task, { ...options, envelope: childEnvelope(envelope, agent.name) });
-      },
+    cards: others.map(cardOf),
+    capability(name) {
+      const found = others.find((other) => other.capabilities.includes(name));
+      if (found === undefined) throw notFound({ type: "capability", name });
+      return handleOf(found, task, { ...options, envelope: childEnvelope(options.envelope, agent.name) });
     },
   };
 }
@@ -57,7 +101,7 @@ function handleOf(agent: Agent, parent: Task, options: RunOptions): AgentHandle 
           description: `agents call each other more than ${options.maxCallDepth} deep: ${callers.join(" → ")}`,
         });
       }
-      return runAgent(agent, { ...parent, content, metadata }, options);
+      return eventsOf(agent, { ...parent, content, metadata }, options);
     },
   };
 }

@@ -4,22 +4,24 @@ import type { Logger } from "pino";
 import type { Agent, Task } from "../agent/index.ts";
 import { Status, type TaskRequest, type ToolResult } from "../contract/index.ts";
 import {
+  type AgentEvent,
   alreadyExists,
   cancelled,
   deadlineExceeded,
+  type Envelope,
   failedPrecondition,
   internal,
   invalidArgument,
   type Limits,
   notFound,
   resourceExhausted,
+  timers,
   unavailable,
 } from "../core/index.ts";
 import { BoundedMap } from "./bounded-map.ts";
 import { type Conversations, createConversations } from "./conversations.ts";
 import { fingerprint, TaskRecord } from "./record.ts";
-import { type RunOptions, runAgent } from "./run.ts";
-import { statusOfError } from "./status.ts";
+import { runAgent } from "./run.ts";
 import { validateTaskRequest } from "./validate.ts";
 
 /** Who calls, and how long they are ready to wait. */
@@ -166,7 +168,6 @@ export class TaskRuntime {
     this.#admit();
     this.#ended.delete(keyOf(record.id, record.caller));
     record.log.reopen();
-    record.controller = new AbortController();
     for (const value of request.toolResults) record.log.append({ case: "toolResult", value });
     this.#run(record, caller);
     return record;
@@ -182,46 +183,52 @@ export class TaskRuntime {
 
   #run(record: TaskRecord, caller: Caller): void {
     const key = keyOf(record.id, record.caller);
-    this.#running.set(key, record);
-    void this.#work(record, caller).finally(() => {
-      if (this.#running.get(key) === record) this.#running.delete(key);
-      this.#ended.set(key, record, record.log.bytes + record.request.content.length);
-      if (this.#running.size === 0) this.#emptied();
-    });
-  }
-
-  /** Fills the record's log until it settles. Never throws. */
-  async #work(record: TaskRecord, caller: Caller): Promise<void> {
     const startMs = Date.now();
     const timeoutMs = Math.min(caller.timeoutMs ?? this.limits.maxDeadlineMs, this.limits.maxDeadlineMs);
-    const overdue = deadlineExceeded(`the task took longer than its ${Math.round(timeoutMs)} ms`);
-    const timer = setTimeout(() => record.stop(overdue), timeoutMs);
-    const settled = new Promise<void>((resolve) => record.controller.signal.addEventListener("abort", () => resolve()));
-    try {
-      // An agent that ignores its signal is left behind: what it still yields is dropped.
-      await Promise.race([settled, this.#fill(record, startMs + timeoutMs)]);
-    } finally {
-      clearTimeout(timer);
-    }
-    this.#options.log.debug(
-      { taskId: record.id, agent: record.agent.name, status: Status[record.status], ms: Date.now() - startMs },
-      "task settled",
-    );
+    const late = () => record.stop(deadlineExceeded(`the task took longer than its ${Math.round(timeoutMs)} ms`));
+    const deadline = timers.schedule(timeoutMs, late);
+    this.#running.set(key, record);
+    record.onSettle = () => {
+      deadline.cancel();
+      if (this.#running.get(key) === record) this.#running.delete(key);
+      this.#ended.set(key, record, record.log.bytes + record.request.content.length);
+      this.#logSettled(record, startMs);
+      if (this.#running.size === 0) this.#emptied();
+    };
+    void this.#fill(record, startMs + timeoutMs);
   }
 
+  #logSettled(record: TaskRecord, startMs: number): void {
+    const { log } = this.#options;
+    if (!log.isLevelEnabled("debug")) return;
+    const { id: taskId, agent, status } = record;
+    log.debug({ taskId, agent: agent.name, status: Status[status], ms: Date.now() - startMs }, "task settled");
+  }
+
+  /**
+   * Fills the record's log until it settles. Never throws. An agent that ignores its signal is left behind when the task is stopped:
+   * what it still yields is dropped.
+   */
   async #fill(record: TaskRecord, deadlineMs: number): Promise<void> {
-    const { signal } = record.controller;
-    const envelope = { signal, deadlineMs, callers: [], caller: record.caller };
-    const options: RunOptions = { ...this.#options, envelope, maxCallDepth: this.limits.maxCallDepth };
+    const envelope: Envelope = {
+      get signal() {
+        return record.signal;
+      },
+      deadlineMs,
+      callers: [],
+      caller: record.caller,
+    };
+    const take = (event: AgentEvent) => {
+      if (record.stopped) return false;
+      record.log.append(event);
+      return true;
+    };
     try {
-      for await (const event of runAgent(record.agent, this.#taskOf(record), options)) {
-        if (signal.aborted) return;
-        record.log.append(event);
-      }
-      if (signal.aborted) return;
-      this.#finish(record);
+      const options = { ...this.#options, envelope, maxCallDepth: this.limits.maxCallDepth, take };
+      await runAgent(record.agent, this.#taskOf(record), options);
+      if (!record.stopped) this.#finish(record);
     } catch (thrown) {
-      if (!signal.aborted) this.#fail(record, thrown);
+      if (!record.stopped) this.#fail(record, thrown);
     }
   }
 
@@ -244,8 +251,7 @@ export class TaskRuntime {
       thrown instanceof ConnectError ? thrown : internal(`agent "${name}" failed in an unforeseen way`, { cause: thrown });
     if (error.cause !== undefined)
       this.#options.log.error({ err: error.cause, agent: name, taskId: record.id }, "agent failed");
-    record.settle({ status: statusOfError(error), error });
-    record.controller.abort(error); // what the agent left running stops too
+    record.fail(error);
   }
 
   #taskOf(record: TaskRecord): Task {

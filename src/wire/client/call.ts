@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { cancelled, deadlineExceeded } from "../../core/index.ts";
+import { cancelled, type Due, deadlineExceeded, timers } from "../../core/index.ts";
 import { BodyReader } from "../body.ts";
 import { type Compression, compressions } from "../compression.ts";
 import { compressedFlag, EnvelopeReader, type EnvelopeSink } from "../envelope.ts";
@@ -14,7 +14,6 @@ import type {
 } from "../exchange.ts";
 import { noFields } from "../headers.ts";
 import { isPromise } from "../promise.ts";
-import { type Due, timers } from "../timer-wheel.ts";
 import { failureOf, mayResend } from "./failures.ts";
 import type { ClientMethod } from "./method.ts";
 import type { Outcome } from "./protocol.ts";

@@ -1,6 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
-import { cancelled, deadlineExceeded } from "../../core/index.ts";
-import { timers } from "../timer-wheel.ts";
+import { cancelled, deadlineExceeded, timers } from "../../core/index.ts";
 
 /** The signal that interceptors see: aborted by the caller's signal, by the deadline, and when the call is over. */
 export interface LinkedSignal {

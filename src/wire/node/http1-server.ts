@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { IncomingHttpHeaders } from "node:http2";
+import { type Due, timers } from "../../core/index.ts";
 import type { Fields, HeaderList, RequestSink, ServerExchange } from "../exchange.ts";
-import { type Due, timers } from "../timer-wheel.ts";
 import { addFields, NodeFields } from "./fields.ts";
 
 export interface Http1ExchangeInit {

@@ -1,5 +1,6 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import { Readable } from "node:stream";
+import { type Due, timers } from "../../core/index.ts";
 import {
   type Fields,
   type HeaderList,
@@ -9,7 +10,6 @@ import {
   type ServerClosed,
   type ServerExchange,
 } from "../exchange.ts";
-import { type Due, timers } from "../timer-wheel.ts";
 import { addFields, headOf, NodeFields } from "./fields.ts";
 
 export interface Http2ExchangeInit {

@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
-import { cancelled, deadlineExceeded } from "../../core/index.ts";
+import { cancelled, type Due, deadlineExceeded, timers } from "../../core/index.ts";
 import { BodyReader } from "../body.ts";
 import type { CodecName } from "../codec.ts";
 import { type Compression, findCompression, firstAccepted } from "../compression.ts";
@@ -8,7 +8,6 @@ import { compressedFlag, cutShort, EnvelopeReader, type EnvelopeSink } from "../
 import type { RequestSink, ServerClosed, ServerExchange } from "../exchange.ts";
 import { MessageQueue } from "../message-queue.ts";
 import { isPromise } from "../promise.ts";
-import { type Due, timers } from "../timer-wheel.ts";
 import { Answer, type AnswerInit } from "./answer.ts";
 import { type Input, invoke, typedError } from "./invoke.ts";
 import type { ServerMethod } from "./method.ts";

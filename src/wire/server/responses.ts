@@ -1,8 +1,8 @@
 import type { Code, ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus, codeToString, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { timers } from "../../core/index.ts";
 import type { ServerExchange } from "../exchange.ts";
-import { timers } from "../timer-wheel.ts";
 
 /**
  * Answers a request that reached no method with an error in the caller's own protocol: gRPC and gRPC-Web as "trailers only"
