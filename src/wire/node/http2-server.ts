@@ -12,8 +12,8 @@ import {
 } from "../exchange.ts";
 import { addFields, headOf, NodeFields } from "./fields.ts";
 
-export interface Http2ExchangeInit {
-  readonly headers: IncomingHttpHeaders;
+/** What all exchanges of a server share. */
+export interface Http2ExchangeOptions {
   /** How long a peer may go on sending a request that has been answered. */
   readonly lingerMs: number;
   /** Called once, when nothing of the exchange is left. */
@@ -30,7 +30,8 @@ export class Http2ServerExchange implements ServerExchange {
   readonly headers: Fields;
   readonly #stream: OwnedStream;
   readonly #session: ServerHttp2Session | undefined;
-  readonly #init: Http2ExchangeInit;
+  readonly #head: IncomingHttpHeaders;
+  readonly #options: Http2ExchangeOptions;
   #sink: RequestSink | undefined;
   #added: string[] | undefined;
   #trailers: HeaderList | undefined;
@@ -39,26 +40,27 @@ export class Http2ServerExchange implements ServerExchange {
   #paused = false;
   #linger: Due | undefined;
 
-  constructor(stream: OwnedStream, init: Http2ExchangeInit) {
+  constructor(stream: OwnedStream, head: IncomingHttpHeaders, options: Http2ExchangeOptions) {
     this.#stream = stream;
     this.#session = stream.session as ServerHttp2Session | undefined; // a server's stream has a server's session
-    this.#init = init;
-    this.headers = new NodeFields(init.headers);
+    this.#head = head;
+    this.#options = options;
+    this.headers = new NodeFields(head);
     stream[exchangeKey] = this;
     stream.on("error", ignore); // "close" follows and says what there is to know
     stream.on("close", onClose);
   }
 
   get method(): string {
-    return this.#init.headers[":method"] ?? "";
+    return this.#head[":method"] ?? "";
   }
 
   get path(): string {
-    return this.#init.headers[":path"] ?? "";
+    return this.#head[":path"] ?? "";
   }
 
   get authority(): string {
-    return this.#init.headers[":authority"] ?? this.headers.get("host") ?? "";
+    return this.#head[":authority"] ?? this.headers.get("host") ?? "";
   }
 
   get scheme(): "http" | "https" {
@@ -75,7 +77,7 @@ export class Http2ServerExchange implements ServerExchange {
   }
 
   headerSize(): { pairs: number; bytes: number } {
-    const { headers } = this.#init;
+    const headers = this.#head;
     let pairs = 0;
     let bytes = 0;
     for (const name in headers) {
@@ -93,7 +95,7 @@ export class Http2ServerExchange implements ServerExchange {
 
   accept(sink: RequestSink): void {
     this.#sink = sink;
-    if (this.#init.headers.expect === "100-continue" && !this.#isGone) this.#stream.additionalHeaders({ ":status": 100 });
+    if (this.#head.expect === "100-continue" && !this.#isGone) this.#stream.additionalHeaders({ ":status": 100 });
     const stream = this.#stream;
     // What came along with the head, in one read, is in the queue already.
     if (stream.readableLength === 0) stream.push = receive;
@@ -193,13 +195,13 @@ export class Http2ServerExchange implements ServerExchange {
     if (this.#stream.endAfterHeaders) return;
     if (this.#sink === undefined) this.#stream.resume();
     else if (this.#paused) this.resume();
-    this.#linger = timers.schedule(this.#init.lingerMs, () => this.reset("none"));
+    this.#linger = timers.schedule(this.#options.lingerMs, () => this.reset("none"));
   }
 
   onClose(): void {
     this.#linger?.cancel();
     this.#sink?.closed(this.#how());
-    this.#init.onClosed();
+    this.#options.onClosed();
   }
 
   #how(): ServerClosed {

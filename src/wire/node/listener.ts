@@ -123,8 +123,7 @@ function createHttp1({ limits, onRequest, inFlight }: ServerOptions): Server {
 }
 
 function createHttp2({ limits, onRequest, inFlight }: ServerOptions, sessions: Sessions): Http2Server {
-  const lingerMs = limits.unaryBodyTimeoutMs;
-  const onClosed = () => inFlight.remove();
+  const exchangeOptions = { lingerMs: limits.unaryBodyTimeoutMs, onClosed: () => inFlight.remove() };
   const server = createHttp2Server({
     settings: {
       maxConcurrentStreams: limits.maxConcurrentStreams,
@@ -139,7 +138,7 @@ function createHttp2({ limits, onRequest, inFlight }: ServerOptions, sessions: S
   });
   server.on("stream", (stream, headers) => {
     inFlight.add();
-    onRequest(new Http2ServerExchange(stream, { headers, lingerMs, onClosed }));
+    onRequest(new Http2ServerExchange(stream, headers, exchangeOptions));
   });
   server.on("session", (session) => sessions.add(session));
   server.on("sessionError", () => {}); // Node has closed the session; its calls see their streams end

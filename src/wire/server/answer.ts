@@ -9,7 +9,7 @@ import { MessageWriter } from "../message-writer.ts";
 import { isPromise } from "../promise.ts";
 import type { MessageInit } from "./invoke.ts";
 import type { ServerMethod } from "./method.ts";
-import { type Response, type ServerProtocol, withUserFields } from "./protocol.ts";
+import { type Ending, type Response, type ServerProtocol, withUserFields } from "./protocol.ts";
 import type { CallScope } from "./scope.ts";
 
 export interface AnswerInit {
@@ -84,7 +84,7 @@ export class Answer implements Response {
   /** Ends the answer, with the messages that still wait to be written. */
   end(error: ConnectError | undefined): void {
     if (this.#over) return;
-    this.#finish(this.#writer?.pending === true ? this.#writer.take() : undefined, { error });
+    this.#finish({ rest: this.#writer?.pending === true ? this.#writer.take() : undefined, error });
   }
 
   /** There is room to write. */
@@ -115,20 +115,23 @@ export class Answer implements Response {
     return compression.compress(payload).then((compressed) => ({ flags: compressedFlag, payload: compressed }));
   }
 
-  #endWith({ flags, payload }: Envelope): void {
+  #endWith(envelope: Envelope): void {
     if (this.#over) return;
-    if (this.#init.protocol.enveloped) this.#finish(joinEnvelopes([{ flags, payload }]), { error: undefined });
-    else this.#finish(payload, { error: undefined, compressed: flags === compressedFlag ? this.encoding : undefined });
+    if (this.#init.protocol.enveloped) this.#finish({ rest: joinEnvelopes([envelope]), error: undefined });
+    else {
+      const compressed = envelope.flags === compressedFlag ? this.encoding : undefined;
+      this.#finish({ rest: envelope.payload, compressed, error: undefined });
+    }
   }
 
-  #finish(rest: Uint8Array | undefined, outcome: { error: ConnectError | undefined; compressed?: string | undefined }): void {
+  #finish(ending: Ending): void {
     this.#over = true;
     try {
-      this.#init.protocol.end(this, { rest, ...outcome });
+      this.#init.protocol.end(this, ending);
     } catch {
       this.exchange.reset("internal"); // a field that HTTP does not carry
     }
-    this.#release(outcome.error);
+    this.#release(ending.error);
   }
 
   #release(error: ConnectError | undefined): void {

@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { cancelled, type Due, deadlineExceeded, timers } from "../../core/index.ts";
 import { BodyReader } from "../body.ts";
 import type { CodecName } from "../codec.ts";
@@ -9,36 +9,24 @@ import type { RequestSink, ServerClosed, ServerExchange } from "../exchange.ts";
 import { MessageQueue } from "../message-queue.ts";
 import { isPromise } from "../promise.ts";
 import { Answer, type AnswerInit } from "./answer.ts";
+import type { ContentType } from "./content-type.ts";
 import { type Input, invoke, typedError } from "./invoke.ts";
-import type { ServerMethod } from "./method.ts";
+import type { RequestGate, ServedCall, ServerMethod } from "./method.ts";
 import type { ServerProtocol } from "./protocol.ts";
 import { CallScope } from "./scope.ts";
-
-export interface CallInit {
-  readonly exchange: ServerExchange;
-  readonly method: ServerMethod;
-  readonly protocol: ServerProtocol;
-  readonly codec: CodecName;
-  readonly values: ContextValues | undefined;
-  /** Called once, when the call is over; `error` is what the caller got, or CANCELLED when it left. */
-  readonly onEnd: (call: ServerCall, error: ConnectError | undefined) => void;
-}
 
 /** How long a refusal waits for the rest of its request: some clients (curl over HTTP/2) hang on an answer that is whole before it. */
 const refusalPatienceMs = 100;
 
 /** One call on the server: request bytes in, handler, and the {@link Answer} out. */
-export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit {
+export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit, ServedCall {
   readonly exchange: ServerExchange;
   readonly method: ServerMethod;
   readonly protocol: ServerProtocol;
   readonly codec: CodecName;
   readonly scope: CallScope;
   readonly startMs = performance.now();
-  readonly #onEnd: CallInit["onEnd"];
   readonly #answer: Answer;
-  /** True when the request is one message. */
-  readonly #single: boolean;
   readonly #reader: EnvelopeReader | BodyReader;
   #decompress: Compression | undefined;
   #only: { flags: number; payload: Uint8Array } | undefined;
@@ -50,16 +38,13 @@ export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit {
   /** The answer, while it waits for the request to end. */
   #held: ConnectError | undefined;
 
-  constructor(init: CallInit) {
-    const { exchange, method, protocol, codec, values } = init;
+  constructor(exchange: ServerExchange, method: ServerMethod, { protocol, codec }: ContentType) {
     this.exchange = exchange;
     this.method = method;
     this.protocol = protocol;
     this.codec = codec;
-    this.#onEnd = init.onEnd;
-    this.scope = new CallScope(exchange, method.desc, { protocolName: protocol.name, values });
+    this.scope = new CallScope(exchange, method, protocol.name);
     this.#answer = new Answer(this);
-    this.#single = method.spec.kind === "unary" || method.spec.kind === "server_streaming";
     const { readMaxBytes } = method.bounds;
     this.#reader = protocol.enveloped ? new EnvelopeReader(readMaxBytes, this) : new BodyReader(readMaxBytes);
   }
@@ -67,11 +52,8 @@ export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit {
   /** Reads the headers, asks the gate, and lets the body come. */
   start(): void {
     if (!this.#open(this.exchange.headers.get(this.protocol.headers.encoding))) return;
-    this.#enter(() => {
-      if (this.#single) this.#expectMessage();
-      else this.#invokeMany();
-      this.#accept();
-    });
+    if (this.method.gate === undefined) this.#begin();
+    else void this.#pass(this.method.gate, () => this.#begin());
   }
 
   /** Starts a call whose message came with the headers (Connect GET). */
@@ -79,10 +61,20 @@ export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit {
     this.#accept();
     this.#requestEnded = true;
     if (!this.#open(encoding)) return;
-    this.#enter(() => {
-      this.#only = { flags: this.#decompress === undefined ? 0 : compressedFlag, payload: message };
-      this.#invokeSingle();
-    });
+    this.#only = { flags: this.#decompress === undefined ? 0 : compressedFlag, payload: message };
+    if (this.method.gate === undefined) this.#invokeSingle();
+    else void this.#pass(this.method.gate, () => this.#invokeSingle());
+  }
+
+  #begin(): void {
+    if (this.method.single) this.method.hooks.watch.add(this);
+    else this.#invokeMany();
+    this.#accept();
+  }
+
+  /** The one request message has not come in time. */
+  overdue(timeoutMs: number): void {
+    this.#answer.end(deadlineExceeded(`the request message did not arrive within ${timeoutMs} ms`));
   }
 
   /** Ends the call with an error of the server's own, after a moment in which the handler can answer the signal. */
@@ -96,7 +88,7 @@ export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit {
     if (this.#answer.over || this.#held !== undefined) return;
     const error = typedError(this.scope, thrown);
     this.scope.abort(error);
-    if (this.#requestEnded || !this.#single) this.#answer.end(error);
+    if (this.#requestEnded || !this.method.single) this.#answer.end(error);
     else this.#hold(error);
   }
 
@@ -124,7 +116,7 @@ export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit {
     const reader = this.#reader;
     if (reader instanceof BodyReader) this.#only = { flags: this.#decompress ? compressedFlag : 0, payload: reader.take() };
     const whole = reader instanceof BodyReader || !reader.incomplete;
-    if (!this.#single) this.#queue?.end(whole ? undefined : { reason: cutShort() });
+    if (!this.method.single) this.#queue?.end(whole ? undefined : { reason: cutShort() });
     else if (whole) this.#invokeSingle();
     else this.fail(cutShort());
   }
@@ -145,9 +137,10 @@ export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit {
   onOver(error: ConnectError | undefined): void {
     this.#deadline?.cancel();
     this.#patience?.cancel();
+    this.method.hooks.watch.remove(this);
     this.#queue?.abort(error ?? cancelled("the call has ended"));
     this.scope.abort(error);
-    this.#onEnd(this, error);
+    this.method.hooks.onEnd(this, error);
   }
 
   #accept(): void {
@@ -183,34 +176,20 @@ export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit {
     this.#deadline = timers.schedule(timeoutMs, late);
   }
 
-  #enter(go: () => void): void {
-    const { gate } = this.method;
-    if (gate === undefined) {
-      go();
-      return;
-    }
+  async #pass(gate: RequestGate, go: () => void): Promise<void> {
     try {
-      const passing = gate(this.scope);
-      if (passing === undefined) go();
-      else passing.then(() => this.#answer.over || go()).catch((thrown: unknown) => this.fail(thrown));
+      await gate(this.scope);
+      if (!this.#answer.over) go();
     } catch (thrown) {
       this.fail(thrown);
     }
-  }
-
-  #expectMessage(): void {
-    const { unaryBodyTimeoutMs } = this.method.bounds;
-    this.#patience = timers.schedule(unaryBodyTimeoutMs, () => {
-      const late = deadlineExceeded(`the request message did not arrive within ${unaryBodyTimeoutMs} ms`);
-      this.#answer.end(late);
-    });
   }
 
   envelope(flags: number, payload: Uint8Array): void {
     if ((flags & ~compressedFlag) !== 0) {
       throw new ConnectError(`a message has the flags 0x${flags.toString(16)}, which no request has`, Code.InvalidArgument);
     }
-    if (!this.#single) this.#queue?.push(flags, payload);
+    if (!this.method.single) this.#queue?.push(flags, payload);
     else if (this.#only === undefined) this.#only = { flags, payload };
     else throw new ConnectError("the call takes one message, and there came another", Code.Unimplemented);
   }
@@ -225,7 +204,7 @@ export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit {
   }
 
   #invokeSingle(): void {
-    this.#patience?.cancel();
+    this.method.hooks.watch.remove(this);
     const only = this.#only;
     this.#only = undefined;
     try {

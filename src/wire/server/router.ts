@@ -8,7 +8,7 @@ import {
 } from "@connectrpc/connect";
 import type { Limits } from "../../core/index.ts";
 import { createJsonOptions } from "../json.ts";
-import { createServerMethod, type MethodInit, type RequestGate, type ServerMethod } from "./method.ts";
+import { type CallHooks, createServerMethod, type MethodInit, type RequestGate, type ServerMethod } from "./method.ts";
 
 /** What holds for every method that does not say otherwise. */
 export interface RouterOptions {
@@ -16,6 +16,7 @@ export interface RouterOptions {
   readonly interceptors?: readonly Interceptor[];
   readonly requestGate?: RequestGate;
   readonly types?: Registry;
+  readonly hooks: CallHooks;
 }
 
 /** Messages under this size are not worth compressing. */
@@ -67,6 +68,7 @@ function initOf({ limits, types, ...base }: RouterOptions, more: ServiceOptions)
   return {
     interceptors: more.interceptors ?? base.interceptors ?? [],
     gate: more.requestGate ?? base.requestGate,
+    hooks: base.hooks,
     json: { ...createJsonOptions(types), ...more.jsonOptions },
     binary: more.binaryOptions,
     bounds: {
@@ -74,7 +76,6 @@ function initOf({ limits, types, ...base }: RouterOptions, more: ServiceOptions)
       writeMaxBytes: more.writeMaxBytes ?? maxEnvelopeBytes,
       compressMinBytes: more.compressMinBytes ?? compressMinBytes,
       maxTimeoutMs: more.maxTimeoutMs ?? Number.POSITIVE_INFINITY,
-      unaryBodyTimeoutMs: limits.unaryBodyTimeoutMs,
     },
   };
 }

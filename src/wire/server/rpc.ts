@@ -3,10 +3,11 @@ import { base64Decode } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError, type ConnectRouter, type ContextValues, type Interceptor } from "@connectrpc/connect";
 import { type Limits, resolveLimits } from "../../core/index.ts";
 import type { ExchangeHandler, ServerExchange } from "../exchange.ts";
-import { type CallInit, ServerCall } from "./call.ts";
+import { ServerCall } from "./call.ts";
 import { connectUnary } from "./connect-unary.ts";
 import { type ContentType, readContentType } from "./content-type.ts";
-import type { RequestGate, ServerMethod } from "./method.ts";
+import type { CallHooks, RequestGate, ServedCall, ServerMethod } from "./method.ts";
+import { RequestWatch } from "./request-watch.ts";
 import { afterRequest, respondError, respondText } from "./responses.ts";
 import { collectMethods } from "./router.ts";
 import { TextExchange } from "./text-exchange.ts";
@@ -57,10 +58,9 @@ export interface RpcHandler {
  */
 export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const limits = resolveLimits(options.limits);
-  const collected = collectMethods({ ...options, limits }, options.routes);
+  const collected = collectMethods({ ...options, limits, hooks: createHooks(options, limits) }, options.routes);
   const methods = new Map(collected.map((method) => [method.path, method]));
   const services = [...new Set(collected.map(({ desc }) => desc.parent))];
-  const start = createStarter(options);
   return {
     services,
     has: (path) => methods.has(withoutQuery(path)),
@@ -78,45 +78,46 @@ export function withoutQuery(path: string): string {
   return query < 0 ? path : path.slice(0, query);
 }
 
-function createStarter({ contextValues, onCallEnd, shutdownSignal }: RpcHandlerOptions) {
-  const open = new Set<ServerCall>();
+function createHooks({ contextValues, onCallEnd, shutdownSignal }: RpcHandlerOptions, limits: Limits): CallHooks {
+  const open = new Set<ServedCall>();
+  const reason = () => ConnectError.from(shutdownSignal?.reason, Code.Unavailable);
   shutdownSignal?.addEventListener("abort", () => {
-    for (const call of open) call.abort(ConnectError.from(shutdownSignal.reason, Code.Unavailable));
+    for (const call of open) call.abort(reason());
   });
-  const onEnd: CallInit["onEnd"] = (call, error) => {
-    open.delete(call);
-    const { exchange, method, startMs } = call;
-    onCallEnd?.({ exchange, procedure: method.path.slice(1), error, durationMs: performance.now() - startMs });
+  return {
+    watch: new RequestWatch(limits.unaryBodyTimeoutMs),
+    values: contextValues,
+    onStart(call) {
+      open.add(call);
+      if (shutdownSignal?.aborted) call.abort(reason());
+    },
+    onEnd(call, error) {
+      open.delete(call);
+      const { exchange, method, startMs } = call;
+      onCallEnd?.({ exchange, procedure: method.path.slice(1), error, durationMs: performance.now() - startMs });
+    },
   };
-  const createCall = (exchange: ServerExchange, method: ServerMethod, type: ContentType) => {
-    const { protocol, codec, text } = type;
-    const values = contextValues?.(exchange);
-    const call = new ServerCall({
-      exchange: text ? new TextExchange(exchange) : exchange,
-      method,
-      protocol,
-      codec,
-      values,
-      onEnd,
-    });
-    open.add(call);
-    return call;
-  };
-  return (exchange: ServerExchange, method: ServerMethod) => {
-    const { desc } = method;
-    if (desc.methodKind === "bidi_streaming" && exchange.httpVersion === "1.1") return refuseHttp1(exchange);
-    if (exchange.method === "POST") {
-      const type = readContentType(exchange.headers.get("content-type") ?? "", desc);
-      if (type === undefined) refuseType(exchange, method);
-      else createCall(exchange, method, type).start();
-    } else if (exchange.method === "GET" && method.safe) {
-      const query = new URLSearchParams(exchange.path.slice(withoutQuery(exchange.path).length));
-      const codec = query.get("encoding");
-      if (codec !== "proto" && codec !== "json") return refuseType(exchange, method);
-      const call = createCall(exchange, method, { protocol: connectUnary, codec, text: false });
-      startGet(call, query);
-    } else refuseMethod(exchange, method);
-  };
+}
+
+function start(exchange: ServerExchange, method: ServerMethod): void {
+  const { desc } = method;
+  if (desc.methodKind === "bidi_streaming" && exchange.httpVersion === "1.1") refuseHttp1(exchange);
+  else if (exchange.method === "POST") {
+    const type = readContentType(exchange.headers.get("content-type") ?? "", desc);
+    if (type === undefined) refuseType(exchange, method);
+    else createCall(exchange, method, type).start();
+  } else if (exchange.method === "GET" && method.safe) {
+    const query = new URLSearchParams(exchange.path.slice(withoutQuery(exchange.path).length));
+    const codec = query.get("encoding");
+    if (codec !== "proto" && codec !== "json") refuseType(exchange, method);
+    else startGet(createCall(exchange, method, { protocol: connectUnary, codec, text: false }), query);
+  } else refuseMethod(exchange, method);
+}
+
+function createCall(exchange: ServerExchange, method: ServerMethod, type: ContentType): ServerCall {
+  const call = new ServerCall(type.text ? new TextExchange(exchange) : exchange, method, type);
+  method.hooks.onStart(call);
+  return call;
 }
 
 /** Connect's GET: the message is in the query (connectrpc.com/docs/protocol, "Unary-Get-Request"). */

@@ -2,14 +2,10 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import type { ServerExchange } from "../exchange.ts";
 import { toHeaders } from "../headers.ts";
+import type { CallHooks, ServerMethod } from "./method.ts";
 
 /** What the signal of a call that ended well is aborted with. Shared: making an error is dear, and nobody looks. */
 const ended = new ConnectError("the call has ended", Code.Canceled);
-
-export interface ScopeInit {
-  readonly protocolName: string;
-  readonly values: ContextValues | undefined;
-}
 
 /**
  * One call as its handler and its engine know it. `Headers`, signal and values come to be when somebody asks for them, so they are
@@ -20,6 +16,7 @@ export class CallScope implements HandlerContext {
   readonly service: DescService;
   readonly protocolName: string;
   readonly #exchange: ServerExchange;
+  readonly #hooks: CallHooks;
   #values: ContextValues | undefined;
   #requestHeader: Headers | undefined;
   #controller: AbortController | undefined;
@@ -29,16 +26,16 @@ export class CallScope implements HandlerContext {
   touchedHeader: Headers | undefined;
   touchedTrailer: Headers | undefined;
 
-  constructor(exchange: ServerExchange, method: DescMethod, { protocolName, values }: ScopeInit) {
-    this.method = method;
-    this.service = method.parent;
+  constructor(exchange: ServerExchange, { desc, hooks }: ServerMethod, protocolName: string) {
+    this.method = desc;
+    this.service = desc.parent;
     this.protocolName = protocolName;
     this.#exchange = exchange;
-    this.#values = values;
+    this.#hooks = hooks;
   }
 
   get values(): ContextValues {
-    this.#values ??= createContextValues();
+    this.#values ??= this.#hooks.values?.(this.#exchange) ?? createContextValues();
     return this.#values;
   }
 
