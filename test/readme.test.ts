@@ -74,6 +74,10 @@ test("the stream that goes on where it was has the index after the last", async 
   expect(printed).toBe("true\n");
 });
 
+test("the wire alone serves and calls", async () => {
+  expect(await runPieces(piece("createRpcHandler"))).toBe("hello\n");
+});
+
 test("the error is told by its code and its details", async () => {
   const printed = await runPieces(client(), piece("BadRequestSchema"), "agents.close();");
   expect(printed).toBe("content is missing; say what is asked\n");

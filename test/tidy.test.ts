@@ -154,6 +154,19 @@ test("imports go down the layers, by the face", () => {
   expect(wrong).toEqual([]);
 });
 
+test("protocols know nothing of Node's HTTP: only the wire's own face and its transport name what is below the waist", () => {
+  const wrong = product.flatMap(({ file, imports, text }) => {
+    if (!file.startsWith("src/wire/") || file.startsWith("src/wire/node/")) return [];
+    const modules = /from "node:(?:http2?|https|tls|stream)"/.test(text) ? [`${file} → Node's HTTP`] : [];
+    if (file === "src/wire/index.ts" || file === "src/wire/client/transport.ts") return modules;
+    return [
+      ...modules,
+      ...imports.filter((target) => target.startsWith("src/wire/node/")).map((target) => `${file} → ${target}`),
+    ];
+  });
+  expect(wrong).toEqual([]);
+});
+
 test("no folder imports its own face, and no two files import each other, directly or around", () => {
   const own = product.flatMap(({ file, imports }) =>
     imports.filter((target) => target === join(dirname(file), "index.ts") && folderOf(file) !== undefined).map(() => file),

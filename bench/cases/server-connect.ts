@@ -14,7 +14,7 @@ export const cases: readonly BenchCase[] = [
     ...common,
     name: "server-connect-binary",
     title: "Server: Connect unary in protobuf, 4 connections × 32 calls",
-    subjects: ["convoke", "connect-node"].map((name) => loadedServer(name, { ...requests.connectBinary, ...batched })),
+    subjects: ["convoke", "connect-node", "bare"].map((name) => loadedServer(name, { ...requests.connectBinary, ...batched })),
   },
   {
     ...common,

@@ -11,6 +11,7 @@ function subjects(load: Load) {
     loadedServer("grpc-js", { ...requests.grpc, ...load }),
     loadedServer("nice-grpc", { ...requests.grpc, ...load }),
     loadedServer("grpc.aio", { ...requests.firstGrpc, ...load }),
+    loadedServer("bare", { ...requests.grpc, ...load }),
     loadedServer("fastify", { ...requests.rest, ...http1 }),
   ];
 }
