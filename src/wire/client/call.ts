@@ -204,6 +204,7 @@ export class ClientCall implements ResponseSink, EnvelopeSink, Writable {
     this.#exchange = connection.open(request, this);
     for (const bytes of this.#kept ?? []) this.#exchange.write(bytes);
     if (this.#sentAll) this.#exchange.end();
+    if (this.#attempts > 1) this.#init.receiver.drained(); // the exchange that had no room is gone
   }
 
   #keep(bytes: Uint8Array): void {

@@ -53,6 +53,7 @@ class Http1ClientExchange implements ClientExchange {
   readonly #sink: ResponseSink;
   readonly #onOver: () => boolean;
   #response: IncomingMessage | undefined;
+  #connected = false;
   #whole = false;
   #failure: unknown;
   #over = false;
@@ -62,6 +63,13 @@ class Http1ClientExchange implements ClientExchange {
     this.#request = request;
     this.#sink = sink;
     this.#onOver = onOver;
+    request.on("socket", (socket) => {
+      this.#connected = !socket.connecting;
+      if (this.#connected) return; // kept from an earlier request
+      socket.once("connect", () => {
+        this.#connected = true;
+      });
+    });
     request.on("response", (response) => this.#receive(response));
     request.on("drain", () => sink.drained());
     request.on("error", (error) => {
@@ -115,7 +123,6 @@ class Http1ClientExchange implements ClientExchange {
   #how(closed: boolean): ClientClosed {
     if (this.#whole) return { how: "done" };
     if (closed) return { how: "closed" };
-    const connected = this.#request.socket !== null && !this.#request.socket?.connecting && this.#request.reusedSocket;
-    return { how: this.#response !== undefined || connected ? "lost" : "unreachable", cause: this.#failure };
+    return { how: this.#connected ? "lost" : "unreachable", cause: this.#failure };
   }
 }
