@@ -8,6 +8,7 @@ import { TaskRequestSchema } from "../src/contract/index.ts";
 import { connect, type Server } from "../src/index.ts";
 import { createGate, echo } from "./support/agents.ts";
 import { createCertificate } from "./support/certificate.ts";
+import { createRandom, mutate, type Random, seed } from "./support/random.ts";
 import { envelope, http2Request, tcpExchange } from "./support/raw.ts";
 import { startServer } from "./support/server.ts";
 
@@ -212,34 +213,6 @@ describe("a client that vanishes", () => {
   });
 });
 
-/** A small generator of repeatable numbers (mulberry32). */
-function createRandom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
-/** Flips, cuts, repeats or inserts bytes. */
-function mutate(bytes: Buffer, random: (below: number) => number): Buffer {
-  const mutated = Buffer.from(bytes);
-  const at = random(bytes.length);
-  switch (random(4)) {
-    case 0:
-      for (let count = 1 + random(4); count > 0; count--) mutated[random(bytes.length)] = random(256);
-      return mutated;
-    case 1:
-      return mutated.subarray(0, at);
-    case 2:
-      return Buffer.concat([mutated.subarray(0, at), mutated]);
-    default:
-      return Buffer.concat([mutated.subarray(0, at), Buffer.from([random(256), random(256)]), mutated.subarray(at)]);
-  }
-}
-
 const grpcBody = envelope(message);
 const types = [
   "application/grpc",
@@ -250,7 +223,7 @@ const types = [
 ];
 
 /** One mutated request over one of the wires; it must come to an end. */
-async function attack(server: Server, random: (below: number) => number): Promise<void> {
+async function attack(server: Server, random: Random): Promise<void> {
   const wire = random(types.length + 2);
   if (wire === types.length) await tcpExchange(server.port, mutate(http1, random));
   else if (wire === types.length + 1)
@@ -265,7 +238,6 @@ async function attack(server: Server, random: (below: number) => number): Promis
 }
 
 test("400 mutated requests are all answered or ended, and leave nothing behind", async () => {
-  const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
   const random = createRandom(seed);
   const server = await startServer({ limits: { headersTimeoutMs: 1_000, unaryBodyTimeoutMs: 1_000, maxEndedTasks: 10 } });
   const round = async () => {

@@ -41,13 +41,13 @@ export function findCompression(name: string | undefined): Compression | undefin
   throw new ConnectError(message, Code.Unimplemented);
 }
 
-/** The first compression of a list such as `gzip, br;q=0.5` that is known here. */
+/** The first compression of a list such as `gzip, br;q=0.5` that is known here. One with `q=0` is refused (RFC 9110, section 12.4.2). */
 export function firstAccepted(list: string | undefined): Compression | undefined {
   if (list === undefined) return undefined;
   for (const item of list.split(",")) {
-    const name = item.split(";", 1)[0]?.trim();
+    const [name, ...parameters] = item.split(";").map((part) => part.trim());
     const found = compressions.find((each) => each.name === name);
-    if (found !== undefined) return found;
+    if (found !== undefined && !parameters.some((each) => /^q=0(?:\.0*)?$/i.test(each))) return found;
   }
   return undefined;
 }

@@ -31,12 +31,36 @@ export const grpc: ClientProtocol = {
 export function grpcOutcome(trailer: Fields): Outcome {
   const status = trailer.get("grpc-status");
   if (status === "0") return { error: undefined, trailer };
-  const found = status === undefined ? undefined : findTrailerError(toHeaders(trailer.list()));
-  return { error: found ?? missingStatus(), trailer };
+  return { error: status === undefined ? missingStatus() : failedWith(status, trailer), trailer };
 }
 
 function missingStatus(): ConnectError {
   return new ConnectError("the response ended without a grpc-status", Code.Internal);
+}
+
+function failedWith(status: string, trailer: Fields): ConnectError {
+  const metadata = toHeaders(trailer.list());
+  try {
+    const found = findTrailerError(metadata);
+    if (found !== undefined && found.code in Code) return found;
+  } catch {
+    // Details or a message that cannot be read must not hide the status.
+  }
+  const code = /^\d+$/.test(status) ? Number(status) : 0;
+  const known = code in Code;
+  const message = known ? decodeMessage(trailer.get("grpc-message") ?? "") : `invalid grpc-status: ${status}`;
+  const error = new ConnectError(message, known ? code : Code.Internal, metadata);
+  error.isWireError = true;
+  return error;
+}
+
+/** What is no percent-encoding is shown as it came (PROTOCOL-HTTP2.md, "Responses": it "MUST NOT" be an error). */
+function decodeMessage(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** At most eight digits, in the finest unit that holds them (PROTOCOL-HTTP2.md, "TimeoutValue"). */
