@@ -4,7 +4,10 @@ export interface Due {
   cancel(): void;
 }
 
-/** The wheel's step. What is due fires at the end of its step: never early, and late by no more than one step and the event loop. */
+/**
+ * The wheel's step. What is due fires when the wheel comes by after the end of its step: never early, and late by no more than two
+ * steps and the event loop.
+ */
 const stepMs = 5;
 /** Steps in a turn: what is due later waits in its slot for the turns between. */
 const slotCount = 4_096;
@@ -59,7 +62,7 @@ export class TimerWheel {
   /** Calls `fire` once, after `delayMs` milliseconds (0 or more). */
   schedule(delayMs: number, fire: () => void): Due {
     if (this.#count === 0) this.#step = stepNow();
-    const step = Math.max(this.#step + 1, Math.ceil((performance.now() + delayMs) / stepMs));
+    const step = Math.max(this.#step, Math.floor((performance.now() + delayMs) / stepMs)) + 1;
     const entry = new Entry(this, step, fire);
     this.#slots[step % slotCount]?.add(entry);
     this.#count++;

@@ -58,10 +58,7 @@ export class MessageQueue<T> implements AsyncIterableIterator<T, undefined> {
 
   /** Drops what waits and throws at once. */
   abort(reason: unknown): void {
-    this.#envelopes = [];
-    this.#head = this.#bytes = 0;
-    this.#ended = true;
-    this.#failure ??= { reason };
+    this.#stop(this.#failure ?? { reason });
     this.#serve();
   }
 
@@ -77,14 +74,23 @@ export class MessageQueue<T> implements AsyncIterableIterator<T, undefined> {
   }
 
   return(): Promise<IteratorResult<T, undefined>> {
-    if (!this.#ended) this.#options.left?.();
-    this.abort(undefined);
-    this.#failure = undefined;
+    const early = !this.#ended;
+    this.#stop(undefined);
+    this.#serve();
+    if (early) this.#options.left?.();
+    this.#failure = undefined; // `left` may have aborted
     return Promise.resolve({ done: true, value: undefined });
   }
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #stop(failure: { reason: unknown } | undefined): void {
+    this.#envelopes = [];
+    this.#head = this.#bytes = 0;
+    this.#ended = true;
+    this.#failure = failure;
   }
 
   #shift(): Envelope | undefined {
@@ -113,7 +119,7 @@ export class MessageQueue<T> implements AsyncIterableIterator<T, undefined> {
           return { done: false, value };
         },
         (reason: unknown) => {
-          this.abort(reason);
+          this.#stop(undefined);
           this.#decoded();
           throw reason;
         },
@@ -121,7 +127,7 @@ export class MessageQueue<T> implements AsyncIterableIterator<T, undefined> {
       this.#decoding = decoding;
       return decoding;
     } catch (thrown) {
-      this.abort(thrown);
+      this.#stop(undefined);
       return Promise.reject(thrown);
     }
   }

@@ -25,6 +25,7 @@ export class MessageWriter {
 
   /** False: wait for {@link room} before the next one. */
   push(flags: number, payload: Uint8Array): boolean {
+    if (this.#closed) return true;
     if (this.#batch.push({ flags, payload }) === 1) process.nextTick(flushLater, this);
     this.#bytes += prefixBytes + payload.length;
     if (this.#bytes >= maxBatchBytes) this.flush();
