@@ -1,4 +1,4 @@
-import { TimerWheel } from "../src/wire/timer-wheel.ts";
+import { TimerWheel } from "../src/core/timer-wheel.ts";
 import { createRandom, seed } from "./support/random.ts";
 
 const { jest } = import.meta;
