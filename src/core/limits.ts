@@ -79,6 +79,30 @@ export const defaultLimits = {
   maxTools: 128,
 };
 
+/** Bounds of the wire, on both sides, that are nobody's to choose. */
+export const wireBounds = {
+  /** Bytes of received messages that wait for their reader before the peer is asked to pause. */
+  maxQueuedBytes: 256 * 1024,
+  /** Counted for each of them beside its bytes, so that a flood of empty ones is bounded too. */
+  envelopeOverheadBytes: 64,
+  /** Bytes of messages that are written at once instead of at the end of the tick. */
+  maxBatchBytes: 64 * 1024,
+  /** A message under this is not worth compressing; the default of both sides. */
+  compressMinBytes: 1_024,
+  /** What an envelope's length can say. */
+  maxEnvelopeBytes: 0xffff_ffff,
+  /** Content types and lists of encodings that are remembered; peers that make up new ones must not fill the memory. */
+  maxCachedHeaders: 256,
+  /** How long a refusal waits for the rest of its request: some clients (curl over HTTP/2) hang on an answer that is whole before it. */
+  refusalPatienceMs: 100,
+  /** A client keeps what it sent, for sending it again, up to this and until an answer begins. */
+  maxKeptBytes: 256 * 1024,
+  /** Requests that never left are sent again, but not for ever. */
+  maxAttempts: 5,
+  /** A server may notice a deadline this much before its client does. */
+  deadlineSlackMs: 20,
+} as const;
+
 /** The bounds of a server; see {@link defaultLimits}. */
 export type Limits = { readonly [Name in keyof typeof defaultLimits]: number };
 

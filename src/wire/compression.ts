@@ -1,6 +1,7 @@
 import { promisify } from "node:util";
 import { brotliCompress, brotliDecompress, constants, gunzip, gzip } from "node:zlib";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { wireBounds } from "../core/index.ts";
 import { tooLong } from "./envelope.ts";
 
 /** A compression by its name in `grpc-encoding`, `content-encoding` and their like. */
@@ -41,9 +42,19 @@ export function findCompression(name: string | undefined): Compression | undefin
   throw new ConnectError(message, Code.Unimplemented);
 }
 
+const acceptedBy = new Map<string, Compression | undefined>();
+
 /** The first compression of a list such as `gzip, br;q=0.5` that is known here. One with `q=0` is refused (RFC 9110, section 12.4.2). */
-export function firstAccepted(list: string | undefined): Compression | undefined {
-  if (list === undefined) return undefined;
+export function firstAccepted(list: string): Compression | undefined {
+  let found = acceptedBy.get(list);
+  if (found === undefined && !acceptedBy.has(list)) {
+    found = readAccepted(list);
+    if (acceptedBy.size < wireBounds.maxCachedHeaders) acceptedBy.set(list, found);
+  }
+  return found;
+}
+
+function readAccepted(list: string): Compression | undefined {
   for (const item of list.split(",")) {
     const [name, ...parameters] = item.split(";").map((part) => part.trim());
     const found = compressions.find((each) => each.name === name);

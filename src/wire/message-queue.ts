@@ -1,10 +1,8 @@
+import { wireBounds } from "../core/index.ts";
 import type { Envelope } from "./envelope.ts";
 import { isPromise } from "./promise.ts";
 
-/** Bytes of messages that wait for their reader before the peer is asked to pause. */
-const maxQueuedBytes = 256 * 1024;
-/** Counted for each message, so that a flood of empty ones is bounded too. */
-const envelopeOverheadBytes = 64;
+const { maxQueuedBytes, envelopeOverheadBytes } = wireBounds;
 
 export interface MessageQueueOptions<T> {
   /** Makes the message of an envelope. What it throws is what the reader gets, and ends the queue. */

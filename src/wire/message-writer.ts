@@ -1,8 +1,6 @@
+import { wireBounds } from "../core/index.ts";
 import { type Envelope, joinEnvelopes, prefixBytes } from "./envelope.ts";
 import type { Writable } from "./exchange.ts";
-
-/** Waiting bytes that are sent at once instead of at the end of the tick. */
-const maxBatchBytes = 64 * 1024;
 
 /**
  * Writes messages so that those of one tick leave in one write. `process.nextTick` from a promise callback runs when all promise
@@ -28,7 +26,7 @@ export class MessageWriter {
     if (this.#closed) return true;
     if (this.#batch.push({ flags, payload }) === 1) process.nextTick(flushLater, this);
     this.#bytes += prefixBytes + payload.length;
-    if (this.#bytes >= maxBatchBytes) this.flush();
+    if (this.#bytes >= wireBounds.maxBatchBytes) this.flush();
     return !this.#full;
   }
 

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { cancelled, type Due, deadlineExceeded, timers } from "../../core/index.ts";
+import { cancelled, type Due, deadlineExceeded, timers, wireBounds } from "../../core/index.ts";
 import { BodyReader } from "../body.ts";
 import { type Compression, compressions } from "../compression.ts";
 import { compressedFlag, EnvelopeReader, type EnvelopeSink } from "../envelope.ts";
@@ -38,12 +38,7 @@ export interface CallInit {
   readonly timeoutMs: number | undefined;
 }
 
-/** A request is kept for sending it again while it is no longer than this and no answer has begun. */
-const maxKeptBytes = 256 * 1024;
-/** Requests that never left are sent again, but not for ever. */
-const maxAttempts = 5;
-/** A server may notice the deadline a little before we do. */
-const deadlineSlackMs = 20;
+const { maxKeptBytes, maxAttempts, deadlineSlackMs } = wireBounds;
 
 /** One call on the client: the request out, the response in, with its deadline, its cancel, and a second try where it is harmless. */
 export class ClientCall implements ResponseSink, EnvelopeSink, Writable {

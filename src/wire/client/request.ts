@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import { base64Encode } from "@bufbuild/protobuf/wire";
+import { wireBounds } from "../../core/index.ts";
 import { compressedFlag, type Envelope, joinEnvelopes, tooLong } from "../envelope.ts";
 import type { ClientRequest, HeaderList } from "../exchange.ts";
 import { appendUserFields } from "../headers.ts";
@@ -21,13 +22,10 @@ export function requestFields(method: ClientMethod, given: HeadersInit | undefin
 export function encode(method: ClientMethod, message: Message): Envelope | Promise<Envelope> {
   const { compression, options } = method;
   const payload = method.input.encode(message);
-  if (payload.length > maxEnvelopeBytes) throw tooLong(payload.length, maxEnvelopeBytes);
+  if (payload.length > wireBounds.maxEnvelopeBytes) throw tooLong(payload.length, wireBounds.maxEnvelopeBytes);
   if (compression === undefined || payload.length < options.compressMinBytes) return { flags: 0, payload };
   return compression.compress(payload).then((compressed) => ({ flags: compressedFlag, payload: compressed }));
 }
-
-/** What a length prefix can say. */
-const maxEnvelopeBytes = 0xffff_ffff;
 
 /** A unary request: its head, and its body unless it travels in the query. */
 export function unaryRequest(method: ClientMethod, fields: HeaderList, envelope: Envelope): [ClientRequest, Uint8Array?] {

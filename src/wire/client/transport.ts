@@ -9,7 +9,7 @@ import {
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import { defaultLimits } from "../../core/index.ts";
+import { defaultLimits, wireBounds } from "../../core/index.ts";
 import type { CodecName } from "../codec.ts";
 import type { CompressionName } from "../compression.ts";
 import type { ClientConnection } from "../exchange.ts";
@@ -126,7 +126,7 @@ function resolveWire(options: TransportOptions, url: URL): WireOptions {
     pathPrefix: url.pathname.replace(/\/+$/, ""),
     sendCompression: options.sendCompression,
     acceptCompression: options.acceptCompression ?? ["gzip", "br"],
-    compressMinBytes: options.compressMinBytes ?? 1_024,
+    compressMinBytes: options.compressMinBytes ?? wireBounds.compressMinBytes,
     maxMessageBytes: options.maxMessageBytes ?? defaultLimits.maxMessageBytes,
     useHttpGet: options.useHttpGet ?? false,
     types: options.types,

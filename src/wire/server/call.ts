@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { cancelled, type Due, deadlineExceeded, timers } from "../../core/index.ts";
+import { cancelled, type Due, deadlineExceeded, timers, wireBounds } from "../../core/index.ts";
 import { BodyReader } from "../body.ts";
 import type { CodecName } from "../codec.ts";
 import { type Compression, findCompression, firstAccepted } from "../compression.ts";
@@ -14,9 +14,6 @@ import { type Input, invoke, typedError } from "./invoke.ts";
 import type { RequestGate, ServedCall, ServerMethod } from "./method.ts";
 import type { ServerProtocol } from "./protocol.ts";
 import { CallScope } from "./scope.ts";
-
-/** How long a refusal waits for the rest of its request: some clients (curl over HTTP/2) hang on an answer that is whole before it. */
-const refusalPatienceMs = 100;
 
 /** One call on the server: request bytes in, handler, and the {@link Answer} out. */
 export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit, ServedCall {
@@ -96,7 +93,7 @@ export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit, Served
     this.#held = error;
     this.#accept();
     this.#patience?.cancel();
-    this.#patience = timers.schedule(refusalPatienceMs, () => this.#answer.end(error));
+    this.#patience = timers.schedule(wireBounds.refusalPatienceMs, () => this.#answer.end(error));
   }
 
   data(bytes: Uint8Array): void {

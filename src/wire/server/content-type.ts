@@ -2,6 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import * as connect from "@connectrpc/connect/protocol-connect";
 import * as grpcTypes from "@connectrpc/connect/protocol-grpc";
 import * as grpcWebTypes from "@connectrpc/connect/protocol-grpc-web";
+import { wireBounds } from "../../core/index.ts";
 import type { CodecName } from "../codec.ts";
 import { connectStream } from "./connect-stream.ts";
 import { connectUnary } from "./connect-unary.ts";
@@ -17,8 +18,6 @@ export interface ContentType {
   readonly text: boolean;
 }
 
-/** Content types are few; peers that make up new ones must not fill the memory. */
-const maxCached = 256;
 const cache = new Map<string, ContentType | undefined>();
 
 /** The protocol and codec that a content type names for a method; undefined when it is served with no such type. */
@@ -26,7 +25,7 @@ export function readContentType(text: string, method: DescMethod): ContentType |
   let found = cache.get(text);
   if (found === undefined && !cache.has(text)) {
     found = parse(text);
-    if (cache.size < maxCached) cache.set(text, found);
+    if (cache.size < wireBounds.maxCachedHeaders) cache.set(text, found);
   }
   const kindFits = found?.protocol !== (method.methodKind === "unary" ? connectStream : connectUnary);
   return kindFits ? found : undefined;

@@ -1,7 +1,7 @@
 import type { Code, ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus, codeToString, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import { timers } from "../../core/index.ts";
+import { timers, wireBounds } from "../../core/index.ts";
 import type { ServerExchange } from "../exchange.ts";
 
 /**
@@ -31,9 +31,6 @@ export function respondText(exchange: ServerExchange, status: number, line: stri
   exchange.respondWhole(status, ["content-type", "text/plain; charset=utf-8", "content-length", String(body.length)], body);
 }
 
-/** How long a refusal waits for the rest of its request. */
-const refusalPatienceMs = 100;
-
 /**
  * Refuses once the request is whole, or after a moment: curl over HTTP/2 sometimes hangs on an answer that is whole before its
  * request is.
@@ -46,7 +43,7 @@ export function afterRequest(exchange: ServerExchange, refuse: () => void): void
     waiting.cancel();
     if (!gone) refuse();
   };
-  const waiting = timers.schedule(refusalPatienceMs, () => once(false));
+  const waiting = timers.schedule(wireBounds.refusalPatienceMs, () => once(false));
   exchange.accept({
     data: () => {},
     drained: () => {},

@@ -6,7 +6,7 @@ import {
   type Interceptor,
   type MethodImplSpec,
 } from "@connectrpc/connect";
-import type { Limits } from "../../core/index.ts";
+import { type Limits, wireBounds } from "../../core/index.ts";
 import { createJsonOptions } from "../json.ts";
 import { type CallHooks, createServerMethod, type MethodInit, type RequestGate, type ServerMethod } from "./method.ts";
 
@@ -18,11 +18,6 @@ export interface RouterOptions {
   readonly types?: Registry;
   readonly hooks: CallHooks;
 }
-
-/** Messages under this size are not worth compressing. */
-const compressMinBytes = 1_024;
-/** What a length prefix can say. */
-const maxEnvelopeBytes = 0xffff_ffff;
 
 type ServiceOptions = NonNullable<Parameters<ConnectRouter["rpc"]>[2]>;
 
@@ -73,8 +68,8 @@ function initOf({ limits, types, ...base }: RouterOptions, more: ServiceOptions)
     binary: more.binaryOptions,
     bounds: {
       readMaxBytes: more.readMaxBytes ?? limits.maxMessageBytes,
-      writeMaxBytes: more.writeMaxBytes ?? maxEnvelopeBytes,
-      compressMinBytes: more.compressMinBytes ?? compressMinBytes,
+      writeMaxBytes: more.writeMaxBytes ?? wireBounds.maxEnvelopeBytes,
+      compressMinBytes: more.compressMinBytes ?? wireBounds.compressMinBytes,
       maxTimeoutMs: more.maxTimeoutMs ?? Number.POSITIVE_INFINITY,
     },
   };
