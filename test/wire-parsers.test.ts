@@ -20,6 +20,7 @@ import { Base64Reader } from "../src/wire/server/base64.ts";
 import { parseConnectTimeout } from "../src/wire/server/connect-stream.ts";
 import { readContentType } from "../src/wire/server/content-type.ts";
 import { parseGrpcTimeout } from "../src/wire/server/grpc.ts";
+import { decodeByTheBook, readByTheBook, toldBy } from "./support/bodies.ts";
 import { answering, type DrivenAnswer, type DrivenResponse, drive } from "./support/driven.ts";
 import { type Kind, Kinds, pathOf } from "./support/kinds.ts";
 import { bytesOf, createRandom, mutate, pick, type Random, seed, split } from "./support/random.ts";
@@ -67,20 +68,6 @@ function codeThrown(work: () => unknown): Code | undefined {
 const quote = (bytes: Uint8Array | string) => JSON.stringify(Buffer.from(bytes).toString("latin1"));
 
 const message = (value: string) => Buffer.from(toBinary(StringValueSchema, create(StringValueSchema, { value })));
-
-/** What a body holds, read at leisure in one piece: the tests' own idea of the format. */
-function readByTheBook(bytes: Buffer, maxBytes: number) {
-  const envelopes: Envelope[] = [];
-  let at = 0;
-  while (bytes.length - at >= 5) {
-    const length = bytes.readUInt32BE(at + 1);
-    if (length > maxBytes) return { envelopes, tooLong: true, whole: false };
-    if (bytes.length - at - 5 < length) break;
-    envelopes.push({ flags: bytes.readUInt8(at), payload: bytes.subarray(at + 5, at + 5 + length) });
-    at += 5 + length;
-  }
-  return { envelopes, tooLong: false, whole: at === bytes.length };
-}
 
 /** Pushes the pieces, and tells what came of it. */
 function readPieces(pieces: readonly Buffer[], maxBytes: number) {
@@ -156,14 +143,6 @@ describe("envelopes", () => {
     expect(envelope?.payload.buffer).toBe(bytes.buffer);
   });
 });
-
-/** The bytes of base64 text, a group of four characters at a time; undefined from the first group on that is none. */
-function decodeByTheBook(text: string): { decoded: Buffer; valid: boolean } {
-  const groups = text.match(/[\s\S]{1,4}/g) ?? [];
-  const wrong = groups.findIndex((group) => !/^[A-Za-z0-9+/]{2}(?:==|[A-Za-z0-9+/](?:=|[A-Za-z0-9+/]))$/.test(group));
-  const good = wrong < 0 ? groups : groups.slice(0, wrong);
-  return { decoded: Buffer.concat(good.map((group) => Buffer.from(group, "base64"))), valid: wrong < 0 };
-}
 
 function readBase64(pieces: readonly Buffer[]) {
   const reader = new Base64Reader();
@@ -536,21 +515,8 @@ function rotate<T>(list: readonly T[], random: Random): T[] {
 
 const kinds = ["unary", "server", "client", "bidi"] as const;
 
-/** The outcome that an answer tells: a gRPC status or a Connect code. */
-function toldBy(type: string, { body, headers, trailers, reset }: DrivenAnswer): string {
-  if (reset) return "reset";
-  if (type.startsWith("application/connect")) return endOf(body);
-  if (type === "application/grpc")
-    return fieldsOf(trailers).get("grpc-status") ?? fieldsOf(headers).get("grpc-status") ?? "nothing";
-  const plain = type.includes("text") ? decodeByTheBook(body.toString("latin1")).decoded : body;
-  return /grpc-status: (\d+)/.exec(plain.toString("latin1"))?.[1] ?? "nothing";
-}
-
-function endOf(body: Buffer): string {
-  const last = readByTheBook(body, body.length).envelopes.at(-1);
-  if (last?.flags !== 2) return "nothing";
-  const { error } = JSON.parse(Buffer.from(last.payload).toString()) as { error?: { code: string } }; // as the protocol says
-  return error?.code ?? "0";
+function statusIn({ headers, trailers }: DrivenAnswer): string | undefined {
+  return fieldsOf(trailers).get("grpc-status") ?? fieldsOf(headers).get("grpc-status");
 }
 
 /** Codes that a peer's bytes may earn: they are wrong, too long, compressed without a word, or not one message. */
@@ -568,7 +534,7 @@ property(
     const sent = random(8) === 0 ? plain : mutate(plain, random);
     const body = split(type.endsWith("text") ? Buffer.from(sent.toString("base64")) : sent, random);
     const answer = await drive(handler.handle, { path: pathOf(kind), headers: ["content-type", type], body });
-    const told = toldBy(type, answer);
+    const told = answer.reset ? "reset" : toldBy(type, answer.body, statusIn(answer));
     const ok = isWhole(sent, kind === "unary" || kind === "server");
     same(told === "0", ok, () => `OK (${told}) for ${kind} ${type} ${quote(sent)}`);
     claim(ok || earned.includes(told), () => `${told} for ${kind} ${type} ${quote(sent)}`);

@@ -1,5 +1,11 @@
 import { once } from "node:events";
-import { connect as connectHttp2, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 import { connect as connectTcp } from "node:net";
 
 /** What came back, in whichever form the protocol puts its outcome. */
@@ -24,6 +30,13 @@ export interface RawRequest {
 export async function http2Request(url: string, request: RawRequest): Promise<RawAnswer> {
   const session = connectHttp2(url);
   session.on("error", () => {}); // a refused connection shows as a stream that ends
+  const answer = await requestOn(session, request);
+  session.destroy();
+  return answer;
+}
+
+/** One request over a connection that goes on. */
+export async function requestOn(session: ClientHttp2Session, request: RawRequest): Promise<RawAnswer> {
   const { method = "POST", path, type, headers = {}, body } = request;
   const stream = session.request({ ":method": method, ":path": path, ...(type && { "content-type": type }), ...headers });
   stream.on("error", () => {}); // so does a reset one
@@ -41,7 +54,6 @@ export async function http2Request(url: string, request: RawRequest): Promise<Ra
   const ended = new Promise((resolve) => stream.once("end", resolve).once("close", resolve));
   stream.end(body);
   await ended;
-  session.destroy();
   const status = answered[constants.HTTP2_HEADER_STATUS];
   return {
     status: status === undefined ? undefined : Number(status),
