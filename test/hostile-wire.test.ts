@@ -325,6 +325,7 @@ describe.each<[when: string, phase: Phase]>([
 ])("a peer that vanishes %s", (_when, { kind, body, half = false, runs, answers = false }) => {
   test.each<[how: string, vanish: (bare: { socket: Socket; session: ClientHttp2Session; stream: ClientHttp2Stream }) => void]>([
     ["by RST_STREAM", ({ stream }) => resetStream(stream, 8)],
+    ["by RST_STREAM without an error", ({ stream }) => resetStream(stream, 0)],
     ["by the end of its connection", ({ session }) => session.destroy()],
     ["by a TCP reset", ({ socket }) => socket.resetAndDestroy()],
   ])("%s leaves nothing behind", async (_how, vanish) => {

@@ -40,18 +40,19 @@ function missingStatus(): ConnectError {
 
 function failedWith(status: string, trailer: Fields): ConnectError {
   const metadata = toHeaders(trailer.list());
+  const code = /^\d+$/.test(status) ? Number(status) : 0;
+  if (!(code in Code)) return received(`invalid grpc-status: ${status}`, Code.Internal, metadata);
   try {
     const found = findTrailerError(metadata);
     if (found !== undefined && found.code in Code) return found;
   } catch {
     // Details or a message that cannot be read must not hide the status.
   }
-  const code = /^\d+$/.test(status) ? Number(status) : 0;
-  const known = code in Code;
-  const message = known ? decodeMessage(trailer.get("grpc-message") ?? "") : `invalid grpc-status: ${status}`;
-  const error = new ConnectError(message, known ? code : Code.Internal, metadata);
-  error.isWireError = true;
-  return error;
+  return received(decodeMessage(trailer.get("grpc-message") ?? ""), code, metadata);
+}
+
+function received(message: string, code: Code, metadata: Headers): ConnectError {
+  return Object.assign(new ConnectError(message, code, metadata), { isWireError: true });
 }
 
 /** What is no percent-encoding is shown as it came (PROTOCOL-HTTP2.md, "Responses": it "MUST NOT" be an error). */

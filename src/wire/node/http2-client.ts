@@ -5,6 +5,7 @@ import {
   type IncomingHttpHeaders,
   type IncomingHttpStatusHeader,
 } from "node:http2";
+import { Readable } from "node:stream";
 import type {
   ClientClosed,
   ClientConnection,
@@ -123,6 +124,7 @@ class Http2ClientExchange implements ClientExchange {
   readonly #sink: ResponseSink;
   readonly #session: Session;
   #trailers: Fields = noFields;
+  #endReceived = false;
   #whole = false;
   #drains = false;
   #failure: unknown;
@@ -132,6 +134,7 @@ class Http2ClientExchange implements ClientExchange {
     this.#sink = sink;
     this.#session = session;
     stream[exchangeKey] = this;
+    stream.push = receive;
     stream.on("response", onResponse);
     stream.on("data", onData);
     stream.on("trailers", onTrailers);
@@ -165,7 +168,9 @@ class Http2ClientExchange implements ClientExchange {
   }
 
   reset(code: ResetCode): void {
-    if (!this.#isGone) this.#stream.close(resetCodes[code]);
+    if (this.#isGone) return;
+    this.#stream.end = leaveOpen;
+    this.#stream.close(resetCodes[code]);
   }
 
   get #isGone(): boolean {
@@ -184,9 +189,12 @@ class Http2ClientExchange implements ClientExchange {
     this.#trailers = new NodeFields(trailers);
   }
 
-  /** Node ends what a reset or a broken connection cuts off, too. */
+  onEndReceived(): void {
+    this.#endReceived = true;
+  }
+
   onEnd(): void {
-    if (this.#stream.rstCode !== 0 || this.#stream.destroyed) return;
+    if (!this.#endReceived || this.#stream.rstCode !== 0 || this.#stream.destroyed) return;
     this.#whole = true;
     this.#sink.end(this.#trailers);
   }
@@ -203,6 +211,20 @@ class Http2ClientExchange implements ClientExchange {
   onError(error: Error): void {
     this.#failure = error.cause ?? error;
   }
+}
+
+/**
+ * Stands in for a stream's `push`, by which Node hands over what it has read. Node ends what a reset or a broken connection cuts off,
+ * too, and a reset may be without an error: the stream is closed by then.
+ */
+function receive(this: OwnedStream, bytes: Buffer | null): boolean {
+  if (bytes === null && !this.closed) this[exchangeKey]?.onEndReceived();
+  return Readable.prototype.push.call(this, bytes);
+}
+
+/** Stands in for a stream's `end` when it is reset: Node ends a request before that, and it would look whole to the server. */
+function leaveOpen(this: OwnedStream): OwnedStream {
+  return this;
 }
 
 function onError(this: OwnedStream, error: Error): void {

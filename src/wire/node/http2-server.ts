@@ -170,7 +170,7 @@ export class Http2ServerExchange implements ServerExchange {
   }
 
   onEnd(): void {
-    if (this.#requestEnded || this.#stream.destroyed || this.#stream.rstCode !== 0) return; // Node ends what a reset or a broken connection cuts off, too
+    if (this.#requestEnded || this.#isGone) return; // Node ends what a reset or a broken connection cuts off, too
     this.#requestEnded = true;
     this.#linger?.cancel();
     this.#sink?.end();
