@@ -1,16 +1,13 @@
 import { once } from "node:events";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
-import { loadSync } from "@grpc/proto-loader";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { errorDetails } from "../../src/core/index.ts";
 import { defineAgent, type ServeOptions } from "../../src/index.ts";
 import { createGate } from "../support/agents.ts";
 import { startServer } from "../support/server.ts";
+import { definitionOf } from "./contract.ts";
 
 type Reply = Record<string, unknown>;
 type Callback = (error: grpc.ServiceError | null, reply?: Reply) => void;
@@ -26,19 +23,6 @@ interface Stub extends grpc.Client {
   readonly Watch: ServerStream;
 }
 
-const packageRoot = (name: string) => dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
-const contract = loadSync(["agent/v1/agent.proto", "agent/agent.proto", "health/v1/health.proto"], {
-  includeDirs: [
-    fileURLToPath(new URL("../../proto", import.meta.url)),
-    packageRoot("google-proto-files"),
-    join(packageRoot("grpc-health-check"), "proto"),
-  ],
-  keepCase: true,
-  enums: String,
-  defaults: true,
-  oneofs: true,
-});
-
 const clients: grpc.Client[] = [];
 
 afterAll(() => {
@@ -47,8 +31,7 @@ afterAll(() => {
 
 async function start(service: string, { serve = {}, channel = {} }: { serve?: Partial<ServeOptions>; channel?: object } = {}) {
   const { port } = await startServer(serve);
-  const definition = contract[service] as grpc.ServiceDefinition; // the name is that of a service, not of a message
-  const Client = grpc.makeClientConstructor(definition, service);
+  const Client = grpc.makeClientConstructor(definitionOf(service), service);
   const options = { "grpc.enable_http_proxy": 0, ...channel };
   const client = new Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), options) as unknown as Stub; // made at run time from the contract
   clients.push(client);
