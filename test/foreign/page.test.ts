@@ -4,8 +4,9 @@ import type { AddressInfo } from "node:net";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { TaskResponseSchema } from "../../src/contract/index.ts";
-import { type Agent, citation, defineAgent, type ServeOptions } from "../../src/index.ts";
+import { type Agent, Code, citation, defineAgent, type ServeOptions } from "../../src/index.ts";
 import { createGate, echo, failing } from "../support/agents.ts";
+import { bundleWeb } from "../support/bundle.ts";
 import { createCertificate } from "../support/certificate.ts";
 import { envelope } from "../support/raw.ts";
 import { startServer } from "../support/server.ts";
@@ -36,6 +37,48 @@ async function ask(page: Page, question: string): Promise<void> {
   await page.keyboard.press("Enter");
 }
 
+/** As browsers speak them: HTTP/2 is never in clear text. */
+const httpVersions: [name: string, protocol: string, transport: () => Promise<Partial<ServeOptions>>][] = [
+  ["HTTP/1.1 in clear text", "http/1.1", async () => ({})],
+  ["HTTP/2 over TLS", "h2", async () => ({ tls: await createCertificate() })],
+];
+
+type Web = typeof import("../../src/web/index.ts");
+type Protocol = "grpc-web" | "connect";
+
+/** Runs in the page: a call, and a stream that is told to the console piece by piece. */
+async function askThere(protocol: Protocol) {
+  const { connect }: Web = await import(`${location.origin}/web.js`);
+  const agents = connect({ baseUrl: location.origin, protocol });
+  const { content } = await agents.process("hi");
+  const texts: string[] = [];
+  for await (const { text } of agents.agent("gated").stream("x")) {
+    texts.push(text);
+    console.log(text);
+  }
+  const entries = performance.getEntriesByType("resource").filter(({ name }) => name.endsWith("/ProcessTask"));
+  return { content, texts, httpVersion: entries[0]?.toJSON().nextHopProtocol };
+}
+
+/** Runs in the page: a stream that fails. */
+async function failThere(protocol: Protocol) {
+  const { connect, ConnectError }: Web = await import(`${location.origin}/web.js`);
+  const texts: string[] = [];
+  try {
+    for await (const { text } of connect({ baseUrl: location.origin, protocol }).stream("typed")) texts.push(text);
+  } catch (thrown) {
+    const { code, rawMessage } = ConnectError.from(thrown);
+    return { texts, code, message: rawMessage };
+  }
+  return { texts };
+}
+
+/** Runs in the page: leaves a stream after its first piece. */
+async function leaveThere(protocol: Protocol) {
+  const { connect }: Web = await import(`${location.origin}/web.js`);
+  for await (const { text } of connect({ baseUrl: location.origin, protocol }).stream("x")) if (text === "first") break;
+}
+
 describeWith(findTool("chromium", "CHROMIUM"), "Chromium", (executablePath) => {
   let browser: Browser;
   let context: BrowserContext;
@@ -49,10 +92,7 @@ describeWith(findTool("chromium", "CHROMIUM"), "Chromium", (executablePath) => {
   afterEach(() => context.close());
   afterAll(() => browser.close());
 
-  describe.each([
-    ["HTTP/1.1 in clear text", "http/1.1", async () => ({})],
-    ["HTTP/2 over TLS", "h2", async () => ({ tls: await createCertificate() })],
-  ])("the page, over %s", (_name, protocol, transport) => {
+  describe.each(httpVersions)("the page, over %s", (_name, protocol, transport) => {
     /** What the browser complained of: errors of scripts, refused resources, violations of the policy. */
     const complaints: string[] = [];
 
@@ -158,6 +198,56 @@ describeWith(findTool("chromium", "CHROMIUM"), "Chromium", (executablePath) => {
       );
       expect(await page.locator("#citations").textContent()).toContain("<b>title</b>");
       expect(await page.locator("#turn :is(img, script, b, i, u, a)").count()).toBe(0);
+    });
+  });
+
+  describe.each(["grpc-web", "connect"] as const)("convoke/web over %s", (protocol) => {
+    let bundle: string;
+
+    beforeAll(async () => {
+      bundle = (await bundleWeb()).map(({ code }) => code).join("\n");
+    });
+
+    /** A page of the server's own origin that has `convoke/web`, and that asks its agents. */
+    async function open(options: Partial<ServeOptions>): Promise<Page> {
+      const { url } = await startServer(options);
+      const page = await context.newPage();
+      await page.route(/\/(web\.js|test\.html)$/, (route) => {
+        const script = route.request().url().endsWith(".js");
+        return route.fulfill(
+          script ? { contentType: "text/javascript", body: bundle } : { contentType: "text/html", body: "<!doctype html>" },
+        );
+      });
+      await page.goto(`${url}/test.html`);
+      return page;
+    }
+
+    describe.each(httpVersions)("over %s", (_version, httpVersion, transport) => {
+      test("a call answers, and a stream brings each piece of an answer when it comes", async () => {
+        const gate = createGate();
+        const page = await open({ agents: [echo, gate.agent], ...(await transport()) });
+        const seen = page.waitForEvent("console", { predicate: (message) => message.text() === "first" });
+        const answer = page.evaluate(askThere, protocol);
+        await seen;
+        gate.open();
+        expect(await answer).toEqual({ content: "hi ", texts: ["first", " second", ""], httpVersion });
+      });
+
+      test("an error has its code and its sentence, after what came before it", async () => {
+        const page = await open({ agents: [failing], ...(await transport()) });
+        expect(await page.evaluate(failThere, protocol)).toEqual({
+          texts: ["before "],
+          code: Code.FailedPrecondition,
+          message: "the calendar is read-only",
+        });
+      });
+
+      test("leaving a stream stops the agent", async () => {
+        const gate = createGate();
+        const page = await open({ agents: [gate.agent], ...(await transport()) });
+        await page.evaluate(leaveThere, protocol);
+        expect(await gate.stopped).toMatchObject({ name: "ConnectError" });
+      });
     });
   });
 
