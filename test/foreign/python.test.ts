@@ -1,21 +1,14 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { ServeOptions } from "../../src/index.ts";
 import { createGate } from "../support/agents.ts";
 import { startServer } from "../support/server.ts";
-import { describeWith, findTool, runTool } from "../support/tools.ts";
+import { describeWith, runTool } from "../support/tools.ts";
+import { findPythonWithGrpc, generateStubs } from "./python.ts";
 
 const client = fileURLToPath(new URL("client.py", import.meta.url));
-const protoFolder = fileURLToPath(new URL("../../proto/agent", import.meta.url));
 
-const python = findTool("python", "PYTHON");
-const modules = ["-c", "import grpc, grpc_tools.protoc"];
-const hasModules = python.path !== undefined && (await runTool(python.path, modules)).exitCode === 0;
-const pythonWithGrpc = hasModules ? python : { name: "a python with grpcio-tools", path: undefined };
-
-describeWith(pythonWithGrpc, "Python, with stubs from the contract as first published", (path) => {
+describeWith(await findPythonWithGrpc(), "Python, with stubs from the contract as first published", (path) => {
   let stubs: string;
 
   /** Runs one scenario of client.py against a server of its own. */
@@ -27,10 +20,7 @@ describeWith(pythonWithGrpc, "Python, with stubs from the contract as first publ
   };
 
   beforeAll(async () => {
-    stubs = await mkdtemp(join(tmpdir(), "convoke-python-"));
-    const out = ["--python_out", stubs, "--grpc_python_out", stubs];
-    const { exitCode, stderr } = await runTool(path, ["-m", "grpc_tools.protoc", "-I", protoFolder, ...out, "agent.proto"]);
-    if (exitCode !== 0) throw new Error(`grpc_tools.protoc ended with ${exitCode}: ${stderr}`);
+    stubs = await generateStubs(path);
   });
   afterAll(() => rm(stubs, { recursive: true }));
 

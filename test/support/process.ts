@@ -66,7 +66,7 @@ export async function listen(server: Server): Promise<string> {
 
 /** Starts the command line program. */
 export function convoke(args: readonly string[], options: ProcessOptions = {}): Process {
-  return start([process.execPath, main, ...args], options);
+  return startProgram([process.execPath, main, ...args], options);
 }
 
 /** Runs it to its end. */
@@ -77,7 +77,7 @@ export function runConvoke(args: readonly string[], options: ProcessOptions = {}
 /** Runs a line as a person pastes it into a shell, with this Node first on the PATH. */
 export function paste(line: string, options: ProcessOptions = {}): Process {
   const PATH = [dirname(process.execPath), process.env["PATH"]].join(delimiter);
-  return start(["bash", "--norc", "-o", "pipefail", "-c", line], { ...options, env: { PATH, ...options.env } });
+  return startProgram(["bash", "--norc", "-o", "pipefail", "-c", line], { ...options, env: { PATH, ...options.env } });
 }
 
 /** The command line program, quoted for {@link paste}. */
@@ -95,10 +95,11 @@ export function describeInTerminal(title: string, tests: () => void): void {
 export function convokeInTerminal(args: readonly string[]): Process {
   const line = `exec ${quotedConvoke} ${args.map((arg) => `'${arg}'`).join(" ")}`;
   const env = { TERM: "xterm", CI: undefined, SHELL: "/bin/sh" }; // CI would keep the spinner still
-  return start([script.path ?? "", "-qec", line, "/dev/null"], { input: "open", env });
+  return startProgram([script.path ?? "", "-qec", line, "/dev/null"], { input: "open", env });
 }
 
-function start([file = "", ...args]: readonly string[], options: ProcessOptions): Process {
+/** Starts any program. */
+export function startProgram([file = "", ...args]: readonly string[], options: ProcessOptions = {}): Process {
   const { input = "", env = {}, cwd = root } = options;
   const child = spawn(file, args, { cwd, env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
   const output = { stdout: "", stderr: "" };
