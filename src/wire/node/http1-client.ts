@@ -8,7 +8,7 @@ import type { ConnectionOptions } from "./keep-alive.ts";
 
 /** A client's exchanges over node:http: a connection for each that is open, kept for the next one. */
 export function createHttp1Connection(options: ConnectionOptions): ClientConnection {
-  const { origin, scheme, tls, connectTimeoutMs } = options;
+  const { origin, scheme, tls } = options;
   const agent =
     scheme === "https" ? new TlsAgent({ keepAlive: true, maxCachedSessions: 0, ...tls }) : new Agent({ keepAlive: true });
   const start = scheme === "https" ? httpsRequest : httpRequest;
@@ -21,7 +21,7 @@ export function createHttp1Connection(options: ConnectionOptions): ClientConnect
       const fields = addFields({}, headers) as Record<string, string>; // or arrays of them, which Node takes
       const host = hostname.replace(/^\[|\]$/g, "");
       const request = start({ agent, host, port, method, path, headers: fields });
-      limitConnecting(request, connectTimeoutMs);
+      limitConnecting(request, options);
       const exchange: Http1ClientExchange = new Http1ClientExchange(request, sink, () => {
         open.delete(exchange);
         return closed;
@@ -38,12 +38,13 @@ export function createHttp1Connection(options: ConnectionOptions): ClientConnect
 }
 
 /** Node's own `timeout` watches for silence all along, which a stream may keep. */
-function limitConnecting(request: NodeRequest, timeoutMs: number): void {
-  const late = () => request.destroy(Object.assign(new Error(`no connection within ${timeoutMs} ms`), { code: "ETIMEDOUT" }));
+function limitConnecting(request: NodeRequest, { scheme, connectTimeoutMs }: ConnectionOptions): void {
+  const late = () =>
+    request.destroy(Object.assign(new Error(`no connection within ${connectTimeoutMs} ms`), { code: "ETIMEDOUT" }));
   request.once("socket", (socket) => {
     if (!socket.connecting) return;
-    const timer = setTimeout(late, timeoutMs);
-    socket.once("connect", () => clearTimeout(timer));
+    const timer = setTimeout(late, connectTimeoutMs);
+    socket.once(scheme === "https" ? "secureConnect" : "connect", () => clearTimeout(timer));
     request.once("close", () => clearTimeout(timer));
   });
 }

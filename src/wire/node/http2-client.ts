@@ -56,16 +56,19 @@ class Session {
     const session = connect(origin, { settings, ...tls });
     this.#session = session;
     const late = () => session.destroy(new ConnectTimeout(connectTimeoutMs));
-    const timer = setTimeout(late, connectTimeoutMs);
+    const timer = setTimeout(late, connectTimeoutMs).unref(); // without a call nobody waits for the connection
     session.on("error", (error: Error) => {
       this.#failure ??= error;
     });
     session.on("close", () => clearTimeout(timer));
     session.on("connect", () => {
-      clearTimeout(timer);
-      this.#connected = true;
       session.setLocalWindowSize(connectionWindowBytes);
       keepAlive(session, { ...options, busy: () => this.#open > 0 });
+    });
+    // The server's first frame (RFC 9113, section 3.4): a port that accepts and then is silent is no connection.
+    session.once("remoteSettings", () => {
+      clearTimeout(timer);
+      this.#connected = true;
     });
   }
 
@@ -170,7 +173,8 @@ class Http2ClientExchange implements ClientExchange {
   reset(code: ResetCode): void {
     if (this.#isGone) return;
     this.#stream.end = leaveOpen;
-    this.#stream.close(resetCodes[code]);
+    if (this.#stream.pending) this.#stream.destroy(); // Node would not close it before the connection is there
+    else this.#stream.close(resetCodes[code]);
   }
 
   get #isGone(): boolean {

@@ -25,14 +25,20 @@ type KeepAliveOptions = Pick<ConnectionOptions, "keepaliveMs" | "keepaliveTimeou
  */
 export function keepAlive(session: ClientHttp2Session, { keepaliveMs, keepaliveTimeoutMs, busy }: KeepAliveOptions): void {
   if (keepaliveMs === undefined) return;
+  let silent: NodeJS.Timeout | undefined;
   const ask = () => {
-    if (!busy() || session.destroyed) return;
-    const silent = setTimeout(() => session.destroy(new PeerSilent(keepaliveTimeoutMs)), keepaliveTimeoutMs).unref();
-    session.once("close", () => clearTimeout(silent));
-    session.ping(() => clearTimeout(silent));
+    if (silent !== undefined || !busy() || session.destroyed) return; // one ping at a time
+    silent = setTimeout(() => session.destroy(new PeerSilent(keepaliveTimeoutMs)), keepaliveTimeoutMs).unref();
+    session.ping(() => {
+      clearTimeout(silent);
+      silent = undefined;
+    });
   };
   const timer = setInterval(ask, keepaliveMs).unref();
-  session.once("close", () => clearInterval(timer));
+  session.once("close", () => {
+    clearInterval(timer);
+    clearTimeout(silent);
+  });
 }
 
 class PeerSilent extends Error {
