@@ -67,7 +67,7 @@ class Http1ClientExchange implements ClientExchange {
     request.on("socket", (socket) => {
       this.#connected = !socket.connecting;
       if (this.#connected) return; // kept from an earlier request
-      socket.once("connect", () => {
+      socket.once("encrypted" in socket ? "secureConnect" : "connect", () => {
         this.#connected = true;
       });
     });

@@ -173,7 +173,8 @@ class Http2ClientExchange implements ClientExchange {
   reset(code: ResetCode): void {
     if (this.#isGone) return;
     this.#stream.end = leaveOpen;
-    if (this.#stream.pending) this.#stream.destroy(); // Node would not close it before the connection is there
+    // Node would not close a stream before its connection is there.
+    if (this.#stream.pending) this.#stream.destroy();
     else this.#stream.close(resetCodes[code]);
   }
 
