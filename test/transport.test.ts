@@ -508,4 +508,16 @@ describe("options that cannot work are refused at once", () => {
   test.each([0, 9_999])("keepalive every %d ms", (keepaliveMs) => {
     expect(() => createTransport({ baseUrl: "http://localhost", keepaliveMs })).toThrow(RangeError);
   });
+
+  test.each<[option: string, value: unknown]>([
+    ["protocol", "soap"],
+    ["codec", "xml"],
+    ["httpVersion", "3"],
+    ["sendCompression", "zstd"],
+    ["keepaliveMs", Number.NaN],
+    ["httpVersion", "1.1"], // which the default protocol, gRPC, cannot go over
+  ])("the option %s: %j", (option, value) => {
+    const options = { baseUrl: "http://localhost", [option]: value } as TransportOptions; // as a program without types might
+    expect(() => createTransport(options)).toThrow(RangeError);
+  });
 });

@@ -1,5 +1,6 @@
 /** HTTP/2 and HTTP/1.1 to calls and back, for any Connect service. Knows nothing of agents. */
-export { type ClientTlsOptions, type ClosableTransport, createTransport, type TransportOptions } from "./client/transport.ts";
+export type { ClientTlsOptions, TransportOptions } from "./client/options.ts";
+export { type ClosableTransport, createTransport } from "./client/transport.ts";
 export type { ExchangeHandler, Fields, HeaderList, RequestSink, ServerClosed, ServerExchange } from "./exchange.ts";
 export { createListener, type Listener, type ListenerOptions, type TlsOptions } from "./node/listener.ts";
 export type { RequestGate } from "./server/method.ts";

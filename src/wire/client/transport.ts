@@ -1,77 +1,30 @@
-import { create, type DescMessage, type DescMethod, type MessageShape, type Registry } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethod, type MessageShape } from "@bufbuild/protobuf";
 import {
   ConnectError,
   createContextValues,
-  type Interceptor,
   type StreamRequest,
   type StreamResponse,
   type Transport,
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import { defaultLimits, wireBounds } from "../../core/index.ts";
-import type { CodecName } from "../codec.ts";
-import type { CompressionName } from "../compression.ts";
+import { defaultLimits } from "../../core/index.ts";
 import type { ClientConnection } from "../exchange.ts";
 import { toHeaders } from "../headers.ts";
 import { createHttp1Connection } from "../node/http1-client.ts";
 import { createHttp2Connection } from "../node/http2-client.ts";
 import { linkSignal } from "./link-signal.ts";
-import { type ClientMethod, createClientMethod, type ProtocolName, type WireOptions } from "./method.ts";
+import { type ClientMethod, createClientMethod, type WireOptions } from "./method.ts";
+import { checkOptions, parseBaseUrl, resolveWire, type TransportOptions } from "./options.ts";
 import { requestFields } from "./request.ts";
 import { callStream } from "./stream.ts";
 import { callUnary } from "./unary.ts";
-
-/** Trust for `https` URLs. */
-export interface ClientTlsOptions {
-  /** PEM certificates of the authorities to trust instead of the system's. */
-  readonly ca?: string | Buffer;
-  /** The client's own certificate, for servers that ask for one, and its key, both PEM. */
-  readonly cert?: string | Buffer;
-  readonly key?: string | Buffer;
-}
-
-export interface TransportOptions {
-  /** Scheme, host and port of the server, and a path prefix if it has one. `http://` is HTTP/2 with prior knowledge. */
-  readonly baseUrl: string;
-  /** Default `grpc`. */
-  readonly protocol?: ProtocolName;
-  /** Default `2`: one connection for all calls. `1.1` carries no bidirectional streams and no gRPC. */
-  readonly httpVersion?: "1.1" | "2";
-  /** Default `proto`. */
-  readonly codec?: CodecName;
-  readonly tls?: ClientTlsOptions;
-  /** Around every call, the first one outermost. Default: none, which is also the fastest. */
-  readonly interceptors?: readonly Interceptor[];
-  /** Compresses messages that are sent. Default: none. */
-  readonly sendCompression?: CompressionName;
-  /** Compressions that the server may use. Default: gzip and br. */
-  readonly acceptCompression?: readonly CompressionName[];
-  /** The shortest message that is compressed, in bytes. Default 1,024. */
-  readonly compressMinBytes?: number;
-  /** The longest message that is taken, on the wire and after decompression. Default 4 MiB, gRPC's own. */
-  readonly maxMessageBytes?: number;
-  /** Uses HTTP GET for methods without side effects; Connect only. Default false. */
-  readonly useHttpGet?: boolean;
-  /** Milliseconds for calls that give no timeout. Default: none. */
-  readonly defaultTimeoutMs?: number;
-  /** Message types that travel as `Any`, beside the google.rpc error details; JSON needs to know them. */
-  readonly types?: Registry;
-  /** Milliseconds until a connection has to be there. Default 20 s (gRPC connection backoff). */
-  readonly connectTimeoutMs?: number;
-  /** Pings the server this often while calls are open. At least 10 s; default: never (gRFC A8). */
-  readonly keepaliveMs?: number;
-  /** Milliseconds until a ping has to be answered, else the connection is broken. Default 20 s. */
-  readonly keepaliveTimeoutMs?: number;
-}
 
 /** A Connect transport that can be let go of. */
 export interface ClosableTransport extends Transport {
   /** Closes the connection; calls in flight end with CANCELLED, and so do new ones. */
   close(): void;
 }
-
-const minKeepaliveMs = 10_000;
 
 /**
  * Creates a client transport: over HTTP/2 one connection, opened with the first call and again when it was lost or told to go away.
@@ -81,13 +34,11 @@ const minKeepaliveMs = 10_000;
  * Failures are ConnectErrors: UNAVAILABLE when the connection cannot be had or breaks, CANCELLED for the caller's own cancel,
  * DEADLINE_EXCEEDED by the local clock.
  *
- * @throws TypeError for a `baseUrl` that is no http or https URL, RangeError for `keepaliveMs` under 10 s.
+ * @throws TypeError for a `baseUrl` that is no http or https URL, RangeError for any other option that cannot be.
  */
 export function createTransport(options: TransportOptions): ClosableTransport {
-  const { keepaliveMs, httpVersion = "2" } = options;
-  if (keepaliveMs !== undefined && keepaliveMs < minKeepaliveMs) {
-    throw new RangeError(`keepaliveMs is ${keepaliveMs}; servers take offence at less than ${minKeepaliveMs}`);
-  }
+  checkOptions(options);
+  const { httpVersion = "2" } = options;
   const url = parseBaseUrl(options.baseUrl);
   const connection = (httpVersion === "2" ? createHttp2Connection : createHttp1Connection)({
     origin: url.origin,
@@ -95,7 +46,7 @@ export function createTransport(options: TransportOptions): ClosableTransport {
     authority: url.host,
     tls: options.tls ?? {},
     connectTimeoutMs: options.connectTimeoutMs ?? 20_000,
-    keepaliveMs,
+    keepaliveMs: options.keepaliveMs,
     keepaliveTimeoutMs: options.keepaliveTimeoutMs ?? 20_000,
     streamWindowBytes: defaultLimits.streamWindowBytes,
     connectionWindowBytes: defaultLimits.connectionWindowBytes,
@@ -110,26 +61,6 @@ export function createTransport(options: TransportOptions): ClosableTransport {
     stream: async (...[method, signal, timeoutMs, header, input, contextValues]) =>
       calls.stream(method, input, { signal, timeoutMs, header, contextValues }) as Promise<never>, // messages of this method
     close: () => connection.close(),
-  };
-}
-
-function parseBaseUrl(baseUrl: string): URL {
-  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
-  if (url !== undefined && /^https?:$/.test(url.protocol)) return url;
-  throw new TypeError(`baseUrl "${baseUrl}" is no server; write http://host:port or https://host:port`);
-}
-
-function resolveWire(options: TransportOptions, url: URL): WireOptions {
-  return {
-    protocol: options.protocol ?? "grpc",
-    codec: options.codec ?? "proto",
-    pathPrefix: url.pathname.replace(/\/+$/, ""),
-    sendCompression: options.sendCompression,
-    acceptCompression: options.acceptCompression ?? ["gzip", "br"],
-    compressMinBytes: options.compressMinBytes ?? wireBounds.compressMinBytes,
-    maxMessageBytes: options.maxMessageBytes ?? defaultLimits.maxMessageBytes,
-    useHttpGet: options.useHttpGet ?? false,
-    types: options.types,
   };
 }
 
