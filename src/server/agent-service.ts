@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { type AgentService, CancelTaskResponseSchema, GetTaskResponseSchema } from "../contract/index.ts";
 import { type Caller, converse, processTask, streamTask, type TaskRuntime, validateTaskId } from "../task/index.ts";
+import { onCallAbort } from "../wire/index.ts";
 
 /** The identity of callers that proved none. */
 const anonymous = "anonymous";
@@ -29,7 +30,7 @@ export function createAgentService({ runtime, idle }: AgentServiceOptions) {
   } satisfies ServiceImpl<typeof AgentService>;
 }
 
-/** The caller of a call. Its signal is asked for only where somebody waits, since it has to be made first. */
+/** The caller of a call. Its signal is asked for only where it is needed, since it has to be made first. */
 class ContextCaller implements Caller {
   readonly identity = anonymous;
   readonly timeoutMs: number | undefined;
@@ -42,5 +43,9 @@ class ContextCaller implements Caller {
 
   get signal(): AbortSignal {
     return this.#context.signal;
+  }
+
+  onLeave(listener: (reason: unknown) => void): () => void {
+    return onCallAbort(this.#context, listener);
   }
 }

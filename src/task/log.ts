@@ -89,16 +89,32 @@ export class TaskLog {
   /**
    * Waits until the log is settled.
    *
-   * @throws what `signal` is aborted with.
+   * @param onLeave calls its listener back when the caller leaves, later and not at once, and returns what forgets it.
+   * @throws what the caller left with.
    */
-  async settles(signal: AbortSignal): Promise<void> {
-    while (!this.#settled) {
-      signal.throwIfAborted();
-      await this.#changed(signal, true);
-    }
+  settles(onLeave: (listener: (reason: unknown) => void) => () => void): Promise<void> {
+    if (this.#settled) return Promise.resolve();
+    this.#waiting ??= new Set();
+    const waiting = this.#waiting;
+    return new Promise((resolve, reject) => {
+      const stop = () => {
+        waiting.delete(waiter);
+        forget();
+      };
+      const wake = () => {
+        stop();
+        resolve();
+      };
+      const waiter = { untilSettled: true, wake };
+      const forget = onLeave((reason) => {
+        stop();
+        reject(reason);
+      });
+      waiting.add(waiter);
+    });
   }
 
-  #changed(signal: AbortSignal, untilSettled = false): Promise<void> {
+  #changed(signal: AbortSignal): Promise<void> {
     this.#waiting ??= new Set();
     const waiting = this.#waiting;
     return new Promise((resolve, reject) => {
@@ -110,7 +126,7 @@ export class TaskLog {
         stop();
         resolve();
       };
-      const waiter = { untilSettled, wake };
+      const waiter = { untilSettled: false, wake };
       const abort = () => {
         stop();
         reject(signal.reason);

@@ -13,7 +13,7 @@ import type { Caller, TaskRuntime } from "./runtime.ts";
 export async function processTask(runtime: TaskRuntime, request: TaskRequest, caller: Caller): Promise<TaskResponse> {
   const record = runtime.submit(request, caller);
   using _held = record.hold();
-  if (!record.log.settled) await record.log.settles(caller.signal);
+  while (!record.log.settled) await record.log.settles((listener) => caller.onLeave(listener));
   if (record.finish?.error !== undefined) throw record.finish.error;
   return record.response();
 }

@@ -30,6 +30,8 @@ export interface Caller {
   readonly identity: string;
   /** Aborted when the caller leaves or its deadline is over. */
   readonly signal: AbortSignal;
+  /** Calls back then, which is cheaper where nobody needs the signal. Returns what forgets the listener. */
+  onLeave(listener: (reason: unknown) => void): () => void;
   /** Milliseconds that the caller gives; undefined for no deadline. */
   readonly timeoutMs: number | undefined;
 }
