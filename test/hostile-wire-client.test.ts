@@ -7,6 +7,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { type CallOptions, type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { type ClosableTransport, createTransport, type TransportOptions } from "../src/wire/index.ts";
+import { createHttp2Connection } from "../src/wire/node/http2-client.ts";
 import { Kinds } from "./support/kinds.ts";
 import { listen } from "./support/process.ts";
 import { envelope } from "./support/raw.ts";
@@ -380,6 +381,60 @@ test.each(resets)(
       reset(stream, http2);
     });
     expect(await unary(clientOf(url, { protocol: "connect" }))).toMatchObject({ code });
+  },
+);
+
+test.each<[what: string, head: OutgoingHttpHeaders | undefined]>([
+  ["before it answers", undefined],
+  ["after it has begun to answer", {}],
+  ["after its whole answer", ok],
+])("a server that reads nothing of a flood and resets it without an error, %s, ends the call", async (_what, head) => {
+  const { url } = await misbehaving((stream) => {
+    const headers = { ":status": 200, "content-type": grpcType, ...head };
+    if (head !== undefined) stream.respond(headers, { endStream: head === ok });
+    stream.session?.ping(() => reset(stream, 0));
+  });
+  const large = { value: "x".repeat(60 * kibibyte) };
+  async function* flood() {
+    for (;;) yield large;
+  }
+  const error = await outcome(async () => {
+    for await (const _ of clientOf(url).bidi(flood()));
+  });
+  expect(error === "OK" ? undefined : error.code).toBe(head === ok ? undefined : Code.Internal);
+});
+
+test.each([false, true])(
+  "an exchange is told when it is over, though its last bytes were never taken (answered: %s)",
+  async (whole) => {
+    const { url } = await misbehaving((stream) => {
+      stream.respond({ ":status": 200, "content-type": grpcType }, { endStream: whole });
+      stream.session?.ping(() => reset(stream, 0));
+    });
+    const connection = createHttp2Connection({
+      ...{
+        origin: url,
+        scheme: "http",
+        authority: new URL(url).host,
+        tls: {},
+        connectTimeoutMs: 1_000,
+        maxHeaderBytes: 16 * kibibyte,
+      },
+      ...{
+        keepaliveMs: undefined,
+        keepaliveTimeoutMs: 1_000,
+        streamWindowBytes: maxMessageBytes,
+        connectionWindowBytes: maxMessageBytes,
+      },
+    });
+    const how = await new Promise((resolve) => {
+      const sink = { head: () => {}, data: () => {}, end: () => {}, drained: () => {}, closed: resolve };
+      const exchange = connection.open({ method: "POST", path: "/", headers: [] }, sink);
+      exchange.write(Buffer.alloc(1024 * kibibyte));
+      exchange.end();
+    });
+    expect(how).toEqual(whole ? { how: "done" } : { how: "reset", code: 0 });
+    connection.close();
   },
 );
 

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
+import { setImmediate as turn } from "node:timers/promises";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
@@ -278,21 +279,33 @@ async function startWaiting() {
     await aborted;
     return { value: "" };
   }
+  /** Ends with more than the caller's window of 64 KiB takes, without having to wait for room. */
+  async function* tail() {
+    for (const count of [2, 3]) {
+      yield* Array.from({ length: count }, () => ({ value: large }));
+      await turn();
+    }
+  }
+  async function* answers(signal: AbortSignal) {
+    started();
+    signal.addEventListener("abort", () => left(signal.reason));
+    for (;;) yield { value: large };
+  }
   const server = await startKinds({
     unary: (_request, { signal }) => wait(signal),
     client: (_given, { signal }) => wait(signal),
     async *server({ value }, { signal }) {
-      if (value === "endless") {
-        started();
-        signal.addEventListener("abort", () => left(signal.reason));
-        for (;;) yield { value: large };
-      }
+      if (value === "endless") yield* answers(signal);
       yield { value: "first" };
       yield await wait(signal);
     },
     async *bidi(given, { signal }) {
       yield { value: "first" };
-      for await (const _ of given) break;
+      for await (const { value } of given) {
+        if (value === "endless") yield* answers(signal);
+        if (value === "large") return yield* tail();
+        break;
+      }
       yield await wait(signal);
     },
   });
@@ -321,6 +334,7 @@ describe.each<[when: string, phase: Phase]>([
   ["between its messages", { kind: "client", body: good, runs: true }],
   ["in the middle of one of its messages", { kind: "bidi", body: Buffer.concat([good, good.subarray(0, 8)]), runs: true }],
   ["while its messages wait for the handler", { kind: "client", body: Buffer.alloc(20 * largeBytes), runs: true }],
+  ["in a conversation of which it reads nothing", { kind: "bidi", body: endless, runs: true, answers: true }],
   ["in a conversation of which it has ended its side", { kind: "bidi", body: good, half: true, runs: true, answers: true }],
 ])("a peer that vanishes %s", (_when, { kind, body, half = false, runs, answers = false }) => {
   test.each<[how: string, vanish: (bare: { socket: Socket; session: ClientHttp2Session; stream: ClientHttp2Stream }) => void]>([
@@ -346,6 +360,25 @@ describe.each<[when: string, phase: Phase]>([
     if (runs) expect(await aborted).toMatchObject({ code: Code.Canceled });
     await server.listener.idle();
     expect(server.listener.inFlight).toBe(0);
+    await stillServes(server);
+  });
+});
+
+describe("a peer that vanishes before it has read the end of a conversation", () => {
+  test.each<[how: string, half: boolean]>([
+    ["and has not ended its own side", false],
+    ["and ends its own side at that moment", true],
+  ])("%s leaves nothing behind", async (_how, half) => {
+    const { server } = await startWaiting();
+    const { session } = await connectBare(server);
+    const ended = server.ended();
+    const stream = open(session, "bidi");
+    stream.write(envelope(message("large")));
+    expect((await ended).error).toBeUndefined();
+    expect(server.listener.inFlight).toBe(1);
+    if (half) stream.close(0);
+    else resetStream(stream, 0);
+    await server.listener.idle();
     await stillServes(server);
   });
 });

@@ -18,6 +18,7 @@ import type {
 import { resetCodes } from "../exchange.ts";
 import { noFields } from "../headers.ts";
 import { headOf, NodeFields } from "./fields.ts";
+import { destroyOnceGone } from "./gone.ts";
 import { type ConnectionOptions, keepAlive } from "./keep-alive.ts";
 
 const streaming = { endStream: false };
@@ -223,7 +224,10 @@ class Http2ClientExchange implements ClientExchange {
  * too, and a reset may be without an error: the stream is closed by then.
  */
 function receive(this: OwnedStream, bytes: Buffer | null): boolean {
-  if (bytes === null && !this.closed) this[exchangeKey]?.onEndReceived();
+  if (bytes === null) {
+    if (this.closed) destroyOnceGone(this);
+    else this[exchangeKey]?.onEndReceived();
+  }
   return Readable.prototype.push.call(this, bytes);
 }
 

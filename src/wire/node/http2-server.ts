@@ -11,6 +11,7 @@ import {
   type ServerExchange,
 } from "../exchange.ts";
 import { addFields, headOf, NodeFields } from "./fields.ts";
+import { destroyOnceGone } from "./gone.ts";
 
 /** What all exchanges of a server share. */
 export interface Http2ExchangeOptions {
@@ -47,6 +48,7 @@ export class Http2ServerExchange implements ServerExchange {
     this.#options = options;
     this.headers = new NodeFields(head);
     stream[exchangeKey] = this;
+    stream.push = queue;
     stream.on("error", ignore); // "close" follows and says what there is to know
     stream.on("close", onClose);
   }
@@ -225,14 +227,20 @@ function onEnd(this: OwnedStream): void {
   this[exchangeKey]?.onEnd();
 }
 
+/** Stands in for a stream's `push`, by which Node hands over what it has read, and its end: of the request, or of the stream. */
+function queue(this: OwnedStream, bytes: Buffer | null): boolean {
+  if (bytes === null && this.closed) destroyOnceGone(this);
+  return Readable.prototype.push.call(this, bytes);
+}
+
 /**
- * Stands in for a stream's `push`, by which Node hands over what it has read, so that a request's bytes skip the queue of `Readable`,
- * its events and its turns of the event loop. The end goes on to `Readable`, which closes the stream.
+ * Stands in for `push` once the body is wanted, so that its bytes skip the queue of `Readable`, its events and its turns of the event
+ * loop. The end goes on to `Readable`, which closes the stream.
  */
 function receive(this: OwnedStream, bytes: Buffer | null): boolean {
   if (bytes !== null) return this[exchangeKey]?.onData(bytes) ?? true;
   this[exchangeKey]?.onEnd();
-  return Readable.prototype.push.call(this, null);
+  return queue.call(this, null);
 }
 
 function onDrain(this: OwnedStream): void {
