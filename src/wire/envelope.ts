@@ -73,7 +73,6 @@ export class EnvelopeReader {
     }
     if (this.#prefixFilled < prefixBytes) return at;
     if (this.#missing > this.#maxBytes) throw tooLong(this.#missing, this.#maxBytes);
-    if (this.#missing === 0 && at === bytes.length) this.#finish(bytes.subarray(at)); // no byte will follow to finish it
     return at;
   }
 

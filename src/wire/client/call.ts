@@ -134,7 +134,7 @@ export class ClientCall implements ResponseSink, EnvelopeSink, Writable {
     if (this.#compression === undefined) {
       throw new ConnectError("a message is compressed, and the headers name no compression", Code.Internal);
     }
-    return this.#compression.decompress(payload, this.#method.options.maxMessageBytes);
+    return this.#compression.decompress(payload, this.#method.options.maxMessageBytes).catch(blameServer);
   }
 
   head(status: number, headers: Fields): void {
@@ -255,4 +255,10 @@ export class ClientCall implements ResponseSink, EnvelopeSink, Writable {
 
 function internal(message: string): Outcome {
   return { error: new ConnectError(message, Code.Internal), trailer: noFields };
+}
+
+/** What would be a caller's INVALID_ARGUMENT is, in an answer, the server's INTERNAL. */
+function blameServer(thrown: unknown): never {
+  if (!(thrown instanceof ConnectError) || thrown.code !== Code.InvalidArgument) throw thrown;
+  throw new ConnectError(thrown.rawMessage, Code.Internal, undefined, undefined, thrown.cause);
 }

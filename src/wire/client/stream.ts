@@ -102,6 +102,7 @@ class StreamReceiver implements CallReceiver {
         if (!writer.push(flags, payload)) await writer.room();
       }
     } catch (thrown) {
+      if (this.#outgoing !== undefined) leave(this.#outgoing); // its message could not be written, or it has failed itself
       this.#outgoing = undefined;
       call.fail(ConnectError.from(thrown));
     }

@@ -132,7 +132,7 @@ class Calls {
   /** 0 or less takes the default away, as with Connect's own transports. */
   #timeout({ timeoutMs }: CallOptions): number | undefined {
     const chosen = timeoutMs ?? this.#options.defaultTimeoutMs;
-    return chosen === undefined || chosen <= 0 ? undefined : chosen;
+    return chosen !== undefined && chosen > 0 ? chosen : undefined;
   }
 
   async #intercept(method: ClientMethod, options: CallOptions, call: InterceptedCall): Promise<Response> {
