@@ -30,7 +30,7 @@ export const defaultLimits = {
 
   /** From accepted connection to the HTTP/2 preface, the TLS handshake or the first request's headers. */
   headersTimeoutMs: 10_000,
-  /** From headers to the end of the one request message of a unary or server-streaming call. */
+  /** From headers, or the request gate's consent, to the end of the one request message of a unary or server-streaming call. */
   unaryBodyTimeoutMs: 30_000,
   /** Idle HTTP/1.1 connections are closed after this. */
   keepAliveTimeoutMs: 72_000,

@@ -3,14 +3,15 @@ import { cancelled, type Due, deadlineExceeded, timers, wireBounds } from "../..
 import { BodyReader } from "../body.ts";
 import { type Compression, compressions } from "../compression.ts";
 import { compressedFlag, EnvelopeReader, type EnvelopeSink } from "../envelope.ts";
-import type {
-  ClientClosed,
-  ClientConnection,
-  ClientExchange,
-  ClientRequest,
-  Fields,
-  ResponseSink,
-  Writable,
+import {
+  type ClientClosed,
+  type ClientConnection,
+  type ClientExchange,
+  type ClientRequest,
+  type Fields,
+  type ResponseSink,
+  resetCodes,
+  type Writable,
 } from "../exchange.ts";
 import { noFields } from "../headers.ts";
 import { isPromise } from "../promise.ts";
@@ -188,7 +189,8 @@ export class ClientCall implements ResponseSink, EnvelopeSink, Writable {
       this.#open();
       return;
     }
-    const late = closed.how === "reset" && performance.now() > this.#deadlineMs - deadlineSlackMs;
+    const dropped = closed.how === "reset" && closed.code === resetCodes.cancel; // how a server ends a call at its deadline
+    const late = dropped && performance.now() > this.#deadlineMs - deadlineSlackMs;
     const error = late ? deadlineExceeded("the server ended the call at its deadline") : failureOf(closed);
     this.#settle({ error, trailer: noFields }, false);
   }

@@ -29,6 +29,7 @@ export type RequestGate = (context: HandlerContext) => void | Promise<void>;
 
 /** A call, as those who watch over all of them see it. */
 export interface ServedCall extends Awaiting {
+  readonly startMs: number;
   readonly exchange: ServerExchange;
   readonly method: ServerMethod;
   /** Ends the call with an error of the server's own. */

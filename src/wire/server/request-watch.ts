@@ -1,6 +1,5 @@
 /** A call whose request message is awaited. */
 export interface Awaiting {
-  readonly startMs: number;
   /** Called once, when the message has not come within the time. */
   overdue(timeoutMs: number): void;
 }
@@ -14,7 +13,8 @@ const watchesPerTimeout = 10;
  */
 export class RequestWatch {
   readonly #timeoutMs: number;
-  readonly #awaiting = new Set<Awaiting>();
+  /** With the time from which each waits; those that came first, first, however long a gate held them before. */
+  readonly #awaiting = new Map<Awaiting, number>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(timeoutMs: number) {
@@ -22,7 +22,7 @@ export class RequestWatch {
   }
 
   add(call: Awaiting): void {
-    this.#awaiting.add(call);
+    this.#awaiting.set(call, performance.now());
     this.#timer ??= setInterval(() => this.#look(), Math.max(1, this.#timeoutMs / watchesPerTimeout)).unref();
   }
 
@@ -32,8 +32,8 @@ export class RequestWatch {
 
   #look(): void {
     const lateMs = performance.now() - this.#timeoutMs;
-    for (const call of this.#awaiting) {
-      if (call.startMs > lateMs) return;
+    for (const [call, sinceMs] of this.#awaiting) {
+      if (sinceMs > lateMs) return;
       this.#awaiting.delete(call);
       call.overdue(this.#timeoutMs);
     }
