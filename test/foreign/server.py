@@ -65,8 +65,11 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
     async def StreamResponse(self, request, context):
         trailer = await tell(context)
         if request.agent_id == "waiting":
-            yield agent_pb2.TokenChunk(task_id=request.task_id, text="first")
-            await wait(request.task_id)
+            try:
+                yield agent_pb2.TokenChunk(task_id=request.task_id, text="first")
+                await wait(request.task_id)
+            finally:  # a cancel may come before the wait has begun
+                ended[request.task_id].set()
         for index, text in enumerate(request.content.split(" ")):
             yield agent_pb2.TokenChunk(task_id=request.task_id, text=text, index=index)
         if request.agent_id == "failing":
