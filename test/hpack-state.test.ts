@@ -123,6 +123,7 @@ describe("a block that comes again", () => {
     const decoder = createDecoder();
     const block = "82 04 02 2f61 10 0161 0162";
     const [first, second, third] = [decode(decoder, block), decode(decoder, block), decode(decoder, block)];
+    expect(second).not.toBe(first);
     expect(third).toBe(second);
     expect(third).toEqual(first);
   });
@@ -138,6 +139,23 @@ describe("a block that comes again", () => {
     decode(decoder, between);
     if (expected === undefined) expect(() => decode(decoder, "be")).toThrow(HpackError);
     else expect(listOf(decoder, "be")).toEqual(expected);
+  });
+
+  test("is told apart from one of the same hash", () => {
+    // Found by trying, for the hash of today.
+    const [one, other] = ["8a84b29d83918cbd", "a78fa59a92b28aac"];
+    const decoder = createDecoder();
+    for (const block of [one, other, one, other]) expect(listOf(decoder, block)).toEqual(listOf(createDecoder(), block));
+  });
+
+  test("is not kept when its list is over the bounds, or it is long", () => {
+    const decoder = createDecoder({ maxPairs: 1 });
+    for (let count = 0; count < 3; count++) expect(decode(decoder, "8287")).not.toBe(decode(decoder, "8287"));
+    const [short, long] = ["82".repeat(128), "82".repeat(129)];
+    expect(decode(createDecoder(), short).pairs).toBe(128);
+    const other = createDecoder();
+    expect(decode(other, short)).toBe(decode(other, short));
+    expect(decode(other, long)).not.toBe(decode(other, long));
   });
 
   test("inserts again when it inserts", () => {
@@ -224,6 +242,43 @@ describe("an encoder", () => {
     }
   });
 
+  test("forgets the name that it has known longest when there are more than 256", () => {
+    const encoder = new HpackEncoder();
+    encode(encoder, pairs("te trailers", ":path /a"));
+    for (let index = 0; index < 255; index++) encode(encoder, pairs(`x-${index} v`));
+    expect(encodeHex(encoder, pairs(":path /a"))).toBe("be");
+    expect(encodeHex(encoder, pairs("te trailers"))).toMatch(/^40/);
+  });
+
+  test("wants to see a value twice again once it has left the table", () => {
+    const encoder = new HpackEncoder(40);
+    const forms = ["x-a 1", "x-a 1", "x-a 1", "te a", "x-a 1"].map((field) => encodeHex(encoder, pairs(field)).slice(0, 2));
+    expect(forms.slice(1)).toEqual(["40", "be", "40", "00"]);
+  });
+
+  test("asks for enough room, however long names, values and announcements are", () => {
+    const encoder = new HpackEncoder(2 ** 31);
+    const list = Array.from({ length: 40 }, (_, index) => [`${index}`.padEnd(300, "n"), "v".repeat(300)]).flat();
+    for (const size of [0, 2 ** 31 - 1]) encoder.setPeerTableBytes(size);
+    expect(listOf(createDecoder({ maxTableBytes: 2 ** 31 }), encodeHex(encoder, list))).toEqual(list);
+  });
+
+  test("comes to index what a frozen list repeats", () => {
+    const encoder = new HpackEncoder();
+    const list = Object.freeze(pairs("x-a 1"));
+    expect([1, 2, 3, 4].map(() => encode(encoder, list).length)).toEqual([7, 7, 1, 1]);
+  });
+
+  test("keeps the block of a frozen list for itself", () => {
+    const encoder = new HpackEncoder();
+    const [list, into] = [Object.freeze(pairs(":method GET", ":path /a")), Buffer.alloc(100)];
+    for (let count = 0; count < 3; count++) {
+      into.fill(0);
+      const end = encoder.encode(list, into, 10);
+      expect(into.subarray(10, end).toString("hex")).toBe(count === 0 ? "8244022f61" : "82be");
+    }
+  });
+
   test("sends a frozen list that is settled as it did before, until the table changes", () => {
     const [encoder, decoder] = [new HpackEncoder(), createDecoder()];
     const list = Object.freeze(pairs(":status 200", "content-type application/grpc", "x-a 1", "grpc-message "));
@@ -257,11 +312,20 @@ describe("an encoder announces", () => {
     ["the smallest of several and the last", 4096, [1000, 100, 200], "3f45 3fa901"],
     ["the smallest, then the same as before", 4096, [0, 4096], "20 3fe11f"],
     ["the last alone when it is the smallest", 4096, [1000, 100], "3f45"],
+    ["the last alone when all are larger than before", 8192, [5000, 6000], "3fd12e"],
   ])("%s", (_, maxTableBytes, sizes, announced) => {
     const encoder = new HpackEncoder(maxTableBytes);
     for (const size of sizes) encoder.setPeerTableBytes(size);
     expect(encodeHex(encoder, pairs(":method GET"))).toBe(`${announced}82`.replaceAll(" ", ""));
     expect(encodeHex(encoder, pairs(":method GET"))).toBe("82");
+  });
+
+  test("a size before a frozen list that it has sent", () => {
+    const encoder = new HpackEncoder();
+    const list = Object.freeze(pairs(":method GET"));
+    for (let count = 0; count < 3; count++) expect(encodeHex(encoder, list)).toBe("82");
+    encoder.setPeerTableBytes(0);
+    expect(encodeHex(encoder, list)).toBe("2082");
   });
 
   test("a size before it uses it, so that a decoder of that size follows", () => {
@@ -297,7 +361,10 @@ describe("an encoder refuses", () => {
     expect(listOf(decoder, encodeHex(encoder, good))).toEqual(good);
     encoder.setPeerTableBytes(200);
     const into = Buffer.alloc(100);
-    expect(() => encoder.encode([":authority", "new", "x-new", "1", name, value, ":path", "/b"], into, 0)).toThrow(TypeError);
+    for (let count = 0; count < 3; count++) {
+      const bad = [":authority", "new", "x-new", "1", name, value, ":path", "/b"];
+      expect(() => encoder.encode(bad, into, 0)).toThrow(TypeError);
+    }
     expect(into.equals(Buffer.alloc(100))).toBe(true);
     const next = pairs(":authority new", ...["x-new 1", ":path /b", ":path /a", "te trailers"]);
     for (let count = 0; count < 3; count++) expect(listOf(decoder, encodeHex(encoder, next))).toEqual(next);

@@ -49,6 +49,8 @@ describe("the examples of RFC 7541, appendix C, are read:", () => {
   });
 
   test("C.1 integers", () => {
+    // Zeros may follow up to the bound.
+    expect(listOf(createDecoder(), "3f8080808000 82")).toEqual(pairs(get));
     // 10 and 1337 with a prefix of five bits, as sizes of the table; 42 with a whole byte's as a length.
     expect(listOf(createDecoder(), "2a 3f9a0a 82")).toEqual(pairs(get));
     expect(() => decode(createDecoder({ maxTableBytes: 1336 }), "3f9a0a")).toThrow(HpackError);
@@ -157,6 +159,7 @@ describe("a block that breaks RFC 7541 is refused:", () => {
     const bytes = hex("44 02 6f 6f");
     expect(createDecoder().decode(bytes, 0, 4).list).toEqual([":path", "oo"]);
     for (const end of [1, 2, 3]) expect(() => createDecoder().decode(bytes, 0, end)).toThrow(HpackError);
+    expect(() => createDecoder().decode(hex("44 00"), 0, 1)).toThrow(HpackError);
     expect(createDecoder().decode(hex("ff 82 84"), 1, 2).list).toEqual(pairs(get));
   });
 });

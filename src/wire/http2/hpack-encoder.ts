@@ -5,8 +5,6 @@ import { writeLatin1 } from "./latin1.ts";
 
 interface EncoderEntry extends HpackField {
   readonly record: NameRecord;
-  /** How many entries have come before it. */
-  readonly ordinal: number;
 }
 
 /** What the table may hold before the peer has said anything (RFC 9113, section 6.5.2), and all that this encoder wants. */
@@ -29,6 +27,7 @@ export class HpackEncoder {
   readonly #maxTableBytes: number;
   readonly #table: HpackTable<EncoderEntry>;
   readonly #names = new NameRecords();
+  /** Entries inserted so far: an entry's ordinal is how many came before it. */
   #inserted = 0;
   /** The smallest and the last of the sizes that are to be announced. */
   #pending: { smallest: number; last: number } | undefined;
@@ -43,8 +42,8 @@ export class HpackEncoder {
   /** @param maxTableBytes the most that the dynamic table may take, whatever more the peer allows. */
   constructor(maxTableBytes = defaultTableBytes) {
     this.#maxTableBytes = maxTableBytes;
-    this.#table = new HpackTable(defaultTableBytes, ({ record, value, ordinal }) => {
-      if (record.ordinals.get(value) === ordinal) record.ordinals.delete(value);
+    this.#table = new HpackTable(defaultTableBytes, ({ record, value }) => {
+      record.ordinals.delete(value);
     });
     this.setPeerTableBytes(defaultTableBytes);
   }
@@ -113,7 +112,7 @@ export class HpackEncoder {
     if (this.#pending === undefined) return;
     const { smallest, last } = this.#pending;
     this.#pending = undefined;
-    if (smallest < last && smallest < this.#table.maxBytes) this.#resize(smallest);
+    if (smallest < this.#table.maxBytes) this.#resize(smallest);
     if (last !== this.#table.maxBytes) this.#resize(last);
   }
 
@@ -158,7 +157,7 @@ export class HpackEncoder {
   }
 
   #insert(record: NameRecord, value: string): void {
-    this.#table.insert({ name: record.name, value, record, ordinal: this.#inserted });
+    this.#table.insert({ name: record.name, value, record });
     record.ordinals.set(value, this.#inserted);
     record.newest = this.#inserted;
     record.sent = undefined;

@@ -25,7 +25,6 @@ export class BlockMemo<Block> {
 
   find(bytes: Uint8Array, start: number, end: number): Block | undefined {
     const length = end - start;
-    this.#again = false;
     if (length > maxBlockBytes) return undefined;
     const hash = hashOf(bytes, start, end);
     const slot = hash >>> 26;
@@ -45,7 +44,7 @@ export class BlockMemo<Block> {
     return this.#again;
   }
 
-  /** Keeps the block that the last `find`, for these same bytes, did not find. */
+  /** Keeps the block that the last `find`, for these same bytes, did not find; one that is too long is not kept. */
   keep(bytes: Uint8Array, block: Block): void {
     if (bytes.length > maxBlockBytes) return;
     const slot = this.#hash >>> 26;
