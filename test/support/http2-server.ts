@@ -29,7 +29,7 @@ afterEach(async () => {
 
 /**
  * Serves on a free port until the test ends. `/` answers with the size of the request's body once that is whole, `/hold` reads and
- * never answers, `/paused` does not even read; `routes` adds others.
+ * never answers, `/paused` does not even read, `/long` answers with {@link longAnswerBytes}; `routes` adds others.
  */
 export async function startHttp2(options: Omit<ListenerOptions, "onRequest"> = {}, routes: Routes = {}): Promise<Http2Server> {
   const seen: string[] = [];
@@ -54,6 +54,7 @@ export async function startHttp2(options: Omit<ListenerOptions, "onRequest"> = {
       exchange.accept(sink({}));
       exchange.pause();
     },
+    "/long": answerLong,
     ...routes,
   };
   const onRequest = (exchange: ServerExchange) => {
@@ -66,6 +67,25 @@ export async function startHttp2(options: Omit<ListenerOptions, "onRequest"> = {
   listeners.add(listener);
   const { port } = await listener.listen("127.0.0.1", 0);
   return { port, listener, seen, whole };
+}
+
+/** What the answer of `/long` carries. */
+export const longAnswerBytes = 100_000;
+
+/** In chunks that fit no frame, and a trailer. */
+function answerLong(exchange: ServerExchange): void {
+  let left = longAnswerBytes;
+  const pour = () => {
+    while (left > 0) {
+      const chunk = Buffer.alloc(Math.min(left, 30_001));
+      left -= chunk.length;
+      if (left === 0) exchange.end(chunk, ["x-end", "1"]);
+      else if (!exchange.write(chunk)) return;
+    }
+  };
+  exchange.accept(sink({ drained: pour }));
+  exchange.respond(200, [], true);
+  pour();
 }
 
 /** A sink that does what it is given and nothing else. */
