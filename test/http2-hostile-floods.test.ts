@@ -93,10 +93,6 @@ describe("resets", () => {
     ],
     ["that a window overflow provokes", (stream) => Buffer.concat([get(stream, "/hold"), windowUpdate(stream, maxWindow)])],
     [
-      "that PRIORITY of four bytes provokes",
-      (stream) => Buffer.concat([get(stream, "/hold"), frame("PRIORITY", { stream, payload: "abcd" })]),
-    ],
-    [
       "that too much DATA provokes",
       (stream) => Buffer.concat([post(stream, "/hold", ["content-length", "1"]), data(stream, "ab")]),
     ],

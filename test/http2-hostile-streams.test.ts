@@ -73,8 +73,6 @@ const trailers = (...fields: Field[]) => headers(1, block(...fields), flag.endSt
 
 /** What ends one stream after it was opened. */
 const streamErrors: Row[] = [
-  ["4.2: DATA over 16,384 bytes", [held, data(1, Buffer.alloc(maxFrameBytes + 1))], "FRAME_SIZE_ERROR"],
-  ["6.3: PRIORITY of four bytes", [held, frame("PRIORITY", { stream: 1, payload: "abcd" })], "FRAME_SIZE_ERROR"],
   ["6.9: WINDOW_UPDATE of 0", [held, windowUpdate(1, 0)], "PROTOCOL_ERROR"],
   ["6.9.1: a window over 2^31-1", [held, windowUpdate(1, maxWindow)], "FLOW_CONTROL_ERROR"],
   ["8.1: trailers that do not end the stream", [held, headers(1, block(["a", "b"]))], "PROTOCOL_ERROR"],
@@ -96,6 +94,8 @@ const streamErrors: Row[] = [
 
 /** What the RFC lets end either the stream or the connection. */
 const eitherErrors: Row[] = [
+  ["4.2: DATA over 16,384 bytes", [held, data(1, Buffer.alloc(maxFrameBytes + 1))], "FRAME_SIZE_ERROR"],
+  ["6.3: PRIORITY of four bytes", [held, frame("PRIORITY", { stream: 1, payload: "abcd" })], "FRAME_SIZE_ERROR"],
   ["5.1: DATA after the end of the stream", [get(1, "/hold"), data(1, "x")], "STREAM_CLOSED"],
   ["5.1: HEADERS after the end of the stream", [get(1, "/hold"), trailers(["a", "b"])], "STREAM_CLOSED"],
   ["6.9: more DATA than the stream's window", [post(1, "/paused"), ...overrun], "FLOW_CONTROL_ERROR"],

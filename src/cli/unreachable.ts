@@ -10,8 +10,10 @@ const problems: readonly (readonly [code: RegExp, sentence: string])[] = [
   ],
   [/^(?:ECONNRESET|EPIPE)$/, "the server broke the connection off; is this the address of a Convoke server?"],
   [/^ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/, "the server speaks no TLS; write http:// instead of https://"],
-  [/^ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL$/, "the server speaks no HTTP/2; is this the address of a Convoke server?"],
-  [/^ERR_HTTP2_ERROR$/, "the server speaks no HTTP/2; is this the address of a Convoke server?"],
+  [
+    /^ERR_(?:SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL|TLS_ALPN|HTTP2_ERROR)$/,
+    "the server speaks no HTTP/2; is this the address of a Convoke server?",
+  ],
   [
     /^(?:DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)$/,
     "the server's certificate is signed by an authority that is not trusted; --tls-ca names one to trust",

@@ -79,7 +79,7 @@ export class HpackEncoder {
       if (block !== undefined) return copy(block, into, at);
     }
     // Everything that may throw comes before the first change: the table must stay what the peer believes it to be.
-    this.#check(list);
+    this.check(list);
     this.#into = into;
     this.#at = at;
     this.#announce();
@@ -95,7 +95,8 @@ export class HpackEncoder {
     return this.#at;
   }
 
-  #check(list: readonly string[]): void {
+  /** @throws TypeError for a list that {@link encode} would not take. */
+  check(list: readonly string[]): void {
     for (let index = 0; index < list.length; index += 2) {
       const record = this.#names.get(list[index] ?? "");
       this.#records[index >> 1] = record;

@@ -36,19 +36,3 @@ export function addFields(headers: OutgoingHttpHeaders, list: HeaderList): Outgo
   }
   return headers;
 }
-
-/**
- * What node:http2 takes for a head: a flat list, which it sends as it is, where it takes one (22.23 and 24.10 on), else an object.
- *
- * @param pseudo the pseudo-header fields.
- */
-export function headOf(pseudo: HeaderList, list: HeaderList): string[] | OutgoingHttpHeaders {
-  return takesLists ? [...pseudo, ...list] : addFields(addFields({}, pseudo), list);
-}
-
-const takesLists = knowsLists(process.versions.node);
-
-function knowsLists(version: string): boolean {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major > 24 || (major === 24 && minor >= 10) || (major === 22 && minor >= 23);
-}

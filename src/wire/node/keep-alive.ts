@@ -1,4 +1,4 @@
-import type { ClientHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 
 /** How a client reaches its server. */
@@ -17,25 +17,30 @@ export interface ConnectionOptions {
   readonly maxHeaderBytes: number;
 }
 
-type KeepAliveOptions = Pick<ConnectionOptions, "keepaliveMs" | "keepaliveTimeoutMs"> & { readonly busy: () => boolean };
+/** What can be asked for a sign of life. */
+interface Pinged {
+  readonly busy: boolean;
+  ping(answered: () => void): void;
+}
 
 /**
  * Pings the peer while calls are open, and breaks the connection when it does not answer (gRFC A8): else a peer that vanished without
  * a word would be noticed by the operating system alone, after minutes.
  */
-export function keepAlive(session: ClientHttp2Session, { keepaliveMs, keepaliveTimeoutMs, busy }: KeepAliveOptions): void {
+export function keepAlive(connection: Pinged, socket: Socket, options: ConnectionOptions): void {
+  const { keepaliveMs, keepaliveTimeoutMs } = options;
   if (keepaliveMs === undefined) return;
   let silent: NodeJS.Timeout | undefined;
   const ask = () => {
-    if (silent !== undefined || !busy() || session.destroyed) return; // one ping at a time
-    silent = setTimeout(() => session.destroy(new PeerSilent(keepaliveTimeoutMs)), keepaliveTimeoutMs).unref();
-    session.ping(() => {
+    if (silent !== undefined || !connection.busy) return; // one ping at a time
+    silent = setTimeout(() => socket.destroy(new PeerSilent(keepaliveTimeoutMs)), keepaliveTimeoutMs).unref();
+    connection.ping(() => {
       clearTimeout(silent);
       silent = undefined;
     });
   };
   const timer = setInterval(ask, keepaliveMs).unref();
-  session.once("close", () => {
+  socket.once("close", () => {
     clearInterval(timer);
     clearTimeout(silent);
   });

@@ -1,13 +1,11 @@
 import { createServer as createHttpServer, type Server } from "node:http";
-import { createServer as createHttp2Server, type Http2Server } from "node:http2";
 import { type AddressInfo, createServer as createNetServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from "node:tls";
 import { type Limits, resolveLimits } from "../../core/index.ts";
 import type { ExchangeHandler } from "../exchange.ts";
 import { Http1ServerExchange } from "./http1-server.ts";
-import { Http2ServerExchange } from "./http2-server.ts";
+import { createHttp2Server, type Http2Server, type Http2ServerOptions } from "./http2-server.ts";
 import { InFlight } from "./in-flight.ts";
-import { createSessions, type Sessions } from "./sessions.ts";
 import { sniff } from "./sniff.ts";
 import { Writers } from "./writers.ts";
 
@@ -53,13 +51,12 @@ export function createListener(options: ListenerOptions): Listener {
   const { tls } = options;
   const limits = resolveLimits(options.limits);
   const sockets = new Set<Socket>();
-  const sessions = createSessions(limits);
   const counted = { ...options, limits, inFlight: new InFlight() };
   const http1 = createHttp1(counted);
-  const http2 = createHttp2(counted, sessions);
+  const http2 = createHttp2Server(counted);
   const writers = new Writers();
-  http2.on("connection", (socket: Socket) => writers.add(socket));
-  const route = (socket: Socket) => routeSocket(socket, { http1, http2, timeoutMs: limits.headersTimeoutMs });
+  const protocols = { http1, http2, writers, timeoutMs: limits.headersTimeoutMs };
+  const route = (socket: Socket) => routeSocket(socket, protocols);
   const server =
     tls === undefined ? createNetServer({ noDelay: true, allowHalfOpen: true }, route) : createTls(tls, limits, route);
   server.maxConnections = limits.maxConnections;
@@ -80,26 +77,20 @@ export function createListener(options: ListenerOptions): Listener {
     drain() {
       server.close();
       http1.closeIdleConnections();
-      sessions.drain();
+      http2.drain();
       return writers.emptied();
     },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
         http1.close();
-        sessions.destroy();
+        http2.destroy();
         for (const socket of sockets) socket.destroy();
       }),
   };
 }
 
-interface ServerOptions {
-  readonly limits: Limits;
-  readonly onRequest: ExchangeHandler;
-  readonly inFlight: InFlight;
-}
-
-function createHttp1({ limits, onRequest, inFlight }: ServerOptions): Server {
+function createHttp1({ limits, onRequest, inFlight }: Http2ServerOptions): Server {
   const lingerMs = limits.unaryBodyTimeoutMs;
   const onClosed = () => inFlight.remove();
   const server = createHttpServer(
@@ -122,29 +113,6 @@ function createHttp1({ limits, onRequest, inFlight }: ServerOptions): Server {
   return server;
 }
 
-function createHttp2({ limits, onRequest, inFlight }: ServerOptions, sessions: Sessions): Http2Server {
-  const exchangeOptions = { lingerMs: limits.unaryBodyTimeoutMs, onClosed: () => inFlight.remove() };
-  const server = createHttp2Server({
-    settings: {
-      maxConcurrentStreams: limits.maxConcurrentStreams,
-      initialWindowSize: limits.streamWindowBytes,
-      maxHeaderListSize: limits.maxHeaderBytes,
-      enablePush: false,
-    },
-    maxHeaderListPairs: limits.maxHeaderPairs,
-    maxSessionMemory: limits.maxSessionMemoryMib,
-    streamResetBurst: limits.streamResetBurst,
-    streamResetRate: limits.streamResetsPerSecond,
-  });
-  server.on("stream", (stream, headers) => {
-    inFlight.add();
-    onRequest(new Http2ServerExchange(stream, headers, exchangeOptions));
-  });
-  server.on("session", (session) => sessions.add(session));
-  server.on("sessionError", () => {}); // Node has closed the session; its calls see their streams end
-  return server;
-}
-
 function createTls(tls: TlsOptions, limits: Limits, route: (socket: TLSSocket) => void) {
   const { minVersion = "TLSv1.3", clientCa, ...certificate } = tls;
   const server = createTlsServer({
@@ -164,6 +132,7 @@ function createTls(tls: TlsOptions, limits: Limits, route: (socket: TLSSocket) =
 interface Protocols {
   readonly http1: Server;
   readonly http2: Http2Server;
+  readonly writers: Writers;
   readonly timeoutMs: number;
 }
 
@@ -185,9 +154,13 @@ function routeSocket(socket: Socket | TLSSocket, protocols: Protocols): void {
 }
 
 /** An HTTP/1.1 peer may close its side and still wait for the answer; an HTTP/2 peer that closes has gone. */
-function handOver(socket: Socket, version: "1.1" | "2", { http1, http2 }: Protocols): void {
+function handOver(socket: Socket, version: "1.1" | "2", { http1, http2, writers }: Protocols): void {
   socket.allowHalfOpen = version === "1.1";
-  (version === "2" ? http2 : http1).emit("connection", socket);
+  if (version === "1.1") http1.emit("connection", socket);
+  else {
+    writers.add(socket);
+    http2.serve(socket);
+  }
 }
 
 function track(sockets: Set<Socket>, socket: Socket, maxPerAddress: number): void {

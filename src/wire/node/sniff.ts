@@ -1,7 +1,5 @@
 import type { Socket } from "node:net";
-
-/** What every HTTP/2 client sends first (RFC 9113, section 3.4). */
-const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
+import { preface } from "../http2/frames.ts";
 
 /**
  * Tells which HTTP version a new connection speaks by its first bytes, and puts them back.
