@@ -101,6 +101,27 @@ export const wireBounds = {
   maxAttempts: 5,
   /** A server may notice a deadline this much before its client does. */
   deadlineSlackMs: 20,
+
+  /** Bytes that an HTTP/2 connection writes at once instead of at the end of the tick. */
+  flushBytes: 64 * 1024,
+  /** Unsent bytes of an HTTP/2 connection over which a server reads no more from it: a peer that does not read its answers waits. */
+  maxUnsentBytes: 256 * 1024,
+  /** A header block may be this many times longer on the wire than the fields that it may hold, before it costs the connection. */
+  headerBlockFactor: 4,
+  /** Reset streams of an HTTP/2 connection on which late frames are no error; the oldest are forgotten. */
+  maxForgivenStreams: 1_000,
+  /** Gaps in the numbers of a connection's streams that are remembered, for naming the error right. */
+  maxStreamGaps: 100,
+  /** Streams that a client opens before the server has said how many it takes (RFC 9113, section 6.5.2, recommends no fewer). */
+  cautiousStreams: 100,
+  /** Names of header fields that are known to be well-formed. */
+  maxKnownNames: 1_000,
+  /** Paths whose pseudo-header fields a client keeps for its encoder. */
+  maxKnownPaths: 256,
+  /** How long a peer has to answer the ping of a drain before it is taken to have seen the GOAWAY; far longer than a round trip. */
+  drainPingMs: 500,
+  /** How long a peer may take to close its side of a connection, once we have closed ours. */
+  closePatienceMs: 1_000,
 } as const;
 
 /** The bounds of a server; see {@link defaultLimits}. */

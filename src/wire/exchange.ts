@@ -1,6 +1,6 @@
 /**
  * The waist between HTTP and the protocols: one request and its response, as both sides see it. Protocol code knows nothing below
- * it; `node/` implements it over node:http2 and node:http, and any other HTTP engine can.
+ * it; `http2/` implements it on any pipe of bytes, `node/` over node:http.
  */
 
 /** Header or trailer fields, name and value by turns, names in lower case. A name may come more than once. */

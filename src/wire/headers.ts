@@ -10,11 +10,16 @@ export function fieldsOf(list: HeaderList): Fields {
     get(name) {
       let found: string | undefined;
       for (let index = 0; index < list.length; index += 2) {
-        if (list[index] === name) found = found === undefined ? list[index + 1] : `${found}, ${list[index + 1]}`;
+        if (list[index] === name) found = found === undefined ? list[index + 1] : found + separatorOf(name) + list[index + 1];
       }
       return found;
     },
   };
+}
+
+/** RFC 9113, section 8.2.3: a cookie may have been cut. */
+function separatorOf(name: string): string {
+  return name === "cookie" ? "; " : ", ";
 }
 
 /** The web's `Headers`, for user code that asks for them. Fields that the Fetch standard does not allow are left out. */

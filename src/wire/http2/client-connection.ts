@@ -1,3 +1,4 @@
+import { wireBounds } from "../../core/index.ts";
 import type { ClientClosed, ClientExchange, ClientRequest, HeaderList, ResponseSink } from "../exchange.ts";
 import { type ClientHost, ClientStream } from "./client-stream.ts";
 import { Connection, type ConnectionBounds } from "./connection.ts";
@@ -16,16 +17,12 @@ export interface ClientConnectionOptions extends ConnectionBounds {
   readonly onBusy: (busy: boolean) => void;
 }
 
-/** Streams at once before the peer has said how many it takes (RFC 9113, section 6.5.2: no fewer than 100 are recommended). */
-const cautiousStreams = 100;
-const maxPseudoLists = 256;
-
 /** A client's side of a connection. */
 export class ClientConnection extends Connection implements ClientHost {
   readonly #options: ClientConnectionOptions;
   readonly #waiting = new Set<ClientStream>();
   readonly #pseudo = new Map<string, HeaderList>();
-  #maxStreams = cautiousStreams;
+  #maxStreams: number = wireBounds.cautiousStreams;
   #announcedStreams = Number.POSITIVE_INFINITY;
   #nextId = 1;
   #connected = false;
@@ -78,7 +75,7 @@ export class ClientConnection extends Connection implements ClientHost {
     if (list === undefined) {
       const { scheme, authority } = this.#options;
       list = Object.freeze([":method", method, ":scheme", scheme, ":authority", authority, ":path", path]);
-      if (this.#pseudo.size >= maxPseudoLists) this.#pseudo.clear();
+      if (this.#pseudo.size >= wireBounds.maxKnownPaths) this.#pseudo.clear();
       this.#pseudo.set(key, list);
     }
     return list;

@@ -122,7 +122,7 @@ export abstract class Connection implements PeerSink, StreamHost {
   /** Ends the connection when what was written is sent. */
   protected shut(how: Cut): void {
     this.end(how);
-    this.writer.output.flush();
+    this.writer.output.flush(true);
     this.pipe.end();
   }
 

@@ -1,3 +1,4 @@
+import { wireBounds } from "../../core/index.ts";
 import type { Fields } from "../exchange.ts";
 import { fieldsOf } from "../headers.ts";
 import { errorCodes, StreamError } from "./frames.ts";
@@ -34,7 +35,6 @@ const connectionFields = new Set(["connection", "keep-alive", "proxy-connection"
 /** A lower-case token (RFC 9110, section 5.6.2; RFC 9113, section 8.2.1). */
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const knownNames = new Set<string>();
-const maxKnownNames = 1_000;
 const notInValues = /[\0\r\n]|^[ \t]|[ \t]$/;
 
 /** @throws StreamError for a malformed request (RFC 9113, section 8.1.1). */
@@ -104,7 +104,7 @@ function checkField(name: string, value: string): void {
   if (!knownNames.has(name)) {
     if (!fieldName.test(name)) throw malformed("a field whose name is no lower-case token");
     if (connectionFields.has(name)) throw malformed("a field of HTTP/1.1's connections");
-    if (knownNames.size < maxKnownNames) knownNames.add(name);
+    if (knownNames.size < wireBounds.maxKnownNames) knownNames.add(name);
   }
   if (name === "te" && value !== "trailers") throw malformed("a te field other than trailers");
   if (notInValues.test(value)) throw malformed("a field whose value has a character that none may have");

@@ -1,3 +1,4 @@
+import { wireBounds } from "../../core/index.ts";
 import { type FrameHeader, FrameReader, type FrameSink, unpad } from "./frame-reader.ts";
 import { ConnectionError, errorCodes, frameFlags, frameTypes, maxWindowBytes } from "./frames.ts";
 import type { HeadBlock, RequestHead, ResponseHead } from "./heads.ts";
@@ -28,8 +29,6 @@ export interface IncomingBounds {
 
 /** RFC 9113, section 6.5.2: each line counts for so much more than its bytes. */
 const lineOverheadBytes = 32;
-/** A block may be this much longer on the wire than what it may hold, before it costs the connection. */
-const blockFactor = 4;
 const tableBytes = 4_096;
 
 const onStreams: ReadonlySet<number> = new Set([
@@ -60,7 +59,7 @@ export class Incoming implements FrameSink {
     this.#sink = sink;
     const maxListBytes = maxHeaderBytes + maxHeaderPairs * lineOverheadBytes;
     this.#decoder = new HpackDecoder({ maxTableBytes: tableBytes, maxListBytes, maxPairs: maxHeaderPairs });
-    this.#maxBlockBytes = blockFactor * maxListBytes;
+    this.#maxBlockBytes = wireBounds.headerBlockFactor * maxListBytes;
   }
 
   get open(): boolean {

@@ -1,3 +1,4 @@
+import { wireBounds } from "../../core/index.ts";
 import { frameHeaderBytes } from "./frames.ts";
 
 /** The connection below: a socket, or what a test puts in its place. */
@@ -13,8 +14,6 @@ export interface Pipe {
   destroy(): void;
 }
 
-/** Bytes that are written at once instead of at the end of the tick. */
-const flushBytes = 64 * 1024;
 const slabBytes = 64 * 1024;
 /** What is left of a slab is used on when it is at least this. */
 const minSpareBytes = 1024;
@@ -105,7 +104,7 @@ export class Output {
       this.#pieces.push(bytes);
       this.#pieceBytes += bytes.length;
     }
-    if (this.pendingBytes >= flushBytes) this.flush();
+    if (this.pendingBytes >= wireBounds.flushBytes) this.flush();
   }
 
   /** Bytes that are no frame. */
@@ -115,10 +114,10 @@ export class Output {
     slab.at += bytes.length;
   }
 
-  /** Hands everything to the pipe, if it has room. */
-  flush(): void {
+  /** Hands everything to the pipe, if it has room, or with `last` even if not. */
+  flush(last = false): void {
     this.#scheduled = false;
-    if (this.blocked) return;
+    if (this.blocked && !last) return;
     this.#cut();
     if (this.#slab !== undefined) leaveSlab(this.#slab);
     this.#slab = undefined;

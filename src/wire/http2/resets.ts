@@ -1,3 +1,4 @@
+import { wireBounds } from "../../core/index.ts";
 import { Budget } from "./budget.ts";
 import { ConnectionError, errorCodes } from "./frames.ts";
 
@@ -6,9 +7,6 @@ export interface ResetBounds {
   readonly streamResetBurst: number;
   readonly streamResetsPerSecond: number;
 }
-
-/** Streams that were reset from this side are remembered, as many: the peer may not have heard of it when it sends more. */
-const maxForgiven = 1_000;
 
 /** Keeps account of the streams of a connection that were reset. */
 export class Resets {
@@ -28,10 +26,10 @@ export class Resets {
     if (!this.#budget.take()) throw new ConnectionError(errorCodes.enhanceYourCalm, "too many streams were reset");
   }
 
-  /** What still comes on this stream is no fault of the peer's. */
+  /** What still comes on this stream is no fault of the peer's, who may not have heard that it was reset. */
   forgive(streamId: number): void {
     this.#forgiven.add(streamId);
-    if (this.#forgiven.size <= maxForgiven) return;
+    if (this.#forgiven.size <= wireBounds.maxForgivenStreams) return;
     const [oldest = streamId] = this.#forgiven;
     this.#forgiven.delete(oldest);
   }

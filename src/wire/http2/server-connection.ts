@@ -1,4 +1,4 @@
-import { type Due, timers } from "../../core/index.ts";
+import { type Due, timers, wireBounds } from "../../core/index.ts";
 import type { ServerExchange } from "../exchange.ts";
 import { Connection, type ConnectionBounds } from "./connection.ts";
 import { ConnectionError, errorCodes, maxStreamId, preface, StreamError, settingIds } from "./frames.ts";
@@ -16,15 +16,6 @@ export interface ServerConnectionOptions extends ConnectionBounds {
   /** Nothing is left of a request. */
   readonly onOver: () => void;
 }
-
-/** How long a peer has to answer the ping before it is taken to have seen the GOAWAY; far longer than a round trip. */
-const pingTimeoutMs = 500;
-
-/** Unsent bytes over which no more is read: what a peer asks for must not pile up while it does not read the answers. */
-const maxUnsentBytes = 256 * 1024;
-
-/** Gaps in the numbers of streams that are remembered, for naming the error right. */
-const maxSkipped = 100;
 
 /** A server's side of a connection. */
 export class ServerConnection extends Connection implements ServerHost {
@@ -62,7 +53,7 @@ export class ServerConnection extends Connection implements ServerHost {
   override receive(bytes: Buffer): void {
     super.receive(this.#prefaceSeen === preface.length ? bytes : this.#readPreface(bytes));
     const { output } = this.writer;
-    if (!this.#reading || !output.blocked || output.pendingBytes < maxUnsentBytes) return;
+    if (!this.#reading || !output.blocked || output.pendingBytes < wireBounds.maxUnsentBytes) return;
     this.#reading = false;
     this.pipe.pause();
   }
@@ -90,7 +81,7 @@ export class ServerConnection extends Connection implements ServerHost {
       this.writer.goAway(this.#takesUpTo, errorCodes.none, "");
       this.onForgotten();
     };
-    due = timers.schedule(pingTimeoutMs, finish);
+    due = timers.schedule(wireBounds.drainPingMs, finish);
     this.ping(finish);
   }
 
@@ -106,7 +97,7 @@ export class ServerConnection extends Connection implements ServerHost {
 
   protected onOpened(streamId: number, block: HeadBlock, end: boolean): void {
     if (streamId % 2 === 0) throw new ConnectionError(errorCodes.protocol, "a client's streams have odd numbers");
-    if (streamId > this.#lastStreamId + 2 && this.#skipped.length < maxSkipped) {
+    if (streamId > this.#lastStreamId + 2 && this.#skipped.length < wireBounds.maxStreamGaps) {
       this.#skipped.push([this.#lastStreamId, streamId]);
     }
     this.#lastStreamId = streamId;

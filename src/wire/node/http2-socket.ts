@@ -1,10 +1,7 @@
 import type { Socket } from "node:net";
-import { timers } from "../../core/index.ts";
+import { timers, wireBounds } from "../../core/index.ts";
 import type { Connection } from "../http2/connection.ts";
 import type { Pipe } from "../http2/output.ts";
-
-/** How long a peer may take to close its side, once we have closed ours. */
-const closePatienceMs = 1_000;
 
 /** A socket as a pipe for HTTP/2. What its connection gets is told by {@link feed}. */
 export class SocketPipe implements Pipe {
@@ -43,7 +40,7 @@ export class SocketPipe implements Pipe {
     const socket = this.#socket;
     socket.end();
     socket.resume();
-    const due = timers.schedule(closePatienceMs, () => socket.destroy());
+    const due = timers.schedule(wireBounds.closePatienceMs, () => socket.destroy());
     socket.once("close", () => due.cancel());
   }
 

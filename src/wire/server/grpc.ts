@@ -26,7 +26,7 @@ export const grpc: ServerProtocol = {
   },
 };
 
-const ok: HeaderList = ["grpc-status", "0"];
+const ok: HeaderList = Object.freeze(["grpc-status", "0"]);
 
 /** The outcome, with what the handler set. */
 export function grpcTrailers({ trailer }: Response, error: ConnectError | undefined): HeaderList {
