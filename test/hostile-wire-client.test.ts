@@ -8,6 +8,7 @@ import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { type CallOptions, type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { type ClosableTransport, createTransport, type TransportOptions } from "../src/wire/index.ts";
 import { createHttp2Connection } from "../src/wire/node/http2-client.ts";
+import { frame } from "./support/frames.ts";
 import { Kinds } from "./support/kinds.ts";
 import { listen } from "./support/process.ts";
 import { envelope } from "./support/raw.ts";
@@ -398,6 +399,22 @@ test.each<[what: string, head: OutgoingHttpHeaders | undefined]>([
     for await (const _ of clientOf(url).bidi(flood()));
   });
   expect(error === "OK" ? undefined : error.code).toBe(head === ok ? undefined : Code.Internal);
+});
+
+test("a server that asks for signs of life without end, and reads no answer, loses its connection", async () => {
+  const pings = Buffer.concat(Array.from({ length: 4_000 }, () => frame("PING", { payload: "01234567" })));
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => {}); // it is broken off
+    socket.pause();
+    socket.write(frame("SETTINGS"));
+    const flood = () => {
+      while (!socket.destroyed && socket.write(pings));
+    };
+    socket.on("drain", flood);
+    flood();
+  });
+  const error = await unary(clientOf(`http://${await listen(server)}`));
+  expect(error).toMatchObject({ code: Code.Unavailable });
 });
 
 test.each([false, true])(

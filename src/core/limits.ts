@@ -106,6 +106,8 @@ export const wireBounds = {
   flushBytes: 64 * 1024,
   /** Unsent bytes of an HTTP/2 connection over which a server reads no more from it: a peer that does not read its answers waits. */
   maxUnsentBytes: 256 * 1024,
+  /** Unsent frames, bodies aside, of an HTTP/2 connection whose peer does not read, until it is broken: only a client reads on so long. */
+  maxUnreadFrameBytes: 4 * 1024 * 1024,
   /** A header block may be this many times longer on the wire than the fields that it may hold, before it costs the connection. */
   headerBlockFactor: 4,
   /** Reset streams of an HTTP/2 connection on which late frames are no error; the oldest are forgotten. */

@@ -1,3 +1,4 @@
+import { wireBounds } from "../../core/index.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import {
   ConnectionError,
@@ -48,7 +49,7 @@ export abstract class Connection implements PeerSink, StreamHost {
   #receiveWindow: number;
   #unreturned = 0;
   #held = 0;
-  #resized = false;
+  #nextStreamWindow = defaultWindowBytes;
 
   constructor(pipe: Pipe, bounds: ConnectionBounds) {
     this.pipe = pipe;
@@ -80,6 +81,9 @@ export abstract class Connection implements PeerSink, StreamHost {
     } catch (thrown) {
       if (!(thrown instanceof ConnectionError)) throw thrown;
       this.fail(thrown);
+    }
+    if (this.open && this.writer.output.pendingBytes > wireBounds.maxUnreadFrameBytes) {
+      this.fail(new ConnectionError(errorCodes.enhanceYourCalm, "too much is asked for that is not read"));
     }
   }
 
@@ -237,7 +241,7 @@ export abstract class Connection implements PeerSink, StreamHost {
 
   onSetting(id: number, value: number): void {
     if (id === settingIds.headerTableSize) this.writer.encoder.setPeerTableBytes(value);
-    else if (id === settingIds.initialWindowSize) this.#resize(value);
+    else if (id === settingIds.initialWindowSize) this.#nextStreamWindow = value;
     else if (id === settingIds.enablePush && value > 1) throw new ConnectionError(errorCodes.protocol, "push is 0 or 1");
     else if (id === settingIds.maxFrameSize) {
       if (value < defaultMaxFrameBytes || value > maxFrameBytesBound) {
@@ -250,9 +254,7 @@ export abstract class Connection implements PeerSink, StreamHost {
   /** The acknowledgement goes before what the settings allow (RFC 9113, section 6.5.3). */
   onSettings(): void {
     this.writer.settingsAck();
-    if (!this.#resized) return;
-    this.#resized = false;
-    for (const stream of [...this.streams.values()]) stream.goOn();
+    if (this.#nextStreamWindow !== this.peerStreamWindow) this.#resize(this.#nextStreamWindow);
   }
 
   onPing(data: Buffer, ack: boolean): void {
@@ -279,12 +281,12 @@ export abstract class Connection implements PeerSink, StreamHost {
     if (value > maxWindowBytes) throw new ConnectionError(errorCodes.flowControl, "a window over 2^31-1 bytes");
     const change = value - this.peerStreamWindow;
     this.peerStreamWindow = value;
-    this.#resized = true;
     try {
       for (const stream of this.streams.values()) stream.resize(change);
     } catch {
       throw new ConnectionError(errorCodes.flowControl, "a window over 2^31-1 bytes"); // section 6.9.2
     }
+    if (change > 0) for (const stream of [...this.streams.values()]) stream.goOn();
   }
 
   /** Half a window at a time, so that few frames are spent on it; nothing while too much is held up. */

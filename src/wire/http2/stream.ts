@@ -76,7 +76,7 @@ export abstract class Stream {
     this.#receiveWindow -= length;
     if (this.#receiveWindow < 0) throw new StreamError(errorCodes.flowControl, "more DATA than the stream's window");
     this.#unreturned += length;
-    if (!this.#flowing) this.#hold(length);
+    if (!this.#flowing) this.#holdUp(length);
     if (bytes.length > 0) this.onData(bytes);
     if (this.#flowing) this.#returnWindow();
   }
@@ -246,7 +246,7 @@ export abstract class Stream {
     this.onDrained();
   }
 
-  #hold(bytes: number): void {
+  #holdUp(bytes: number): void {
     this.#held += bytes;
     this.connection.hold(bytes);
   }
