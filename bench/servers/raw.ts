@@ -1,8 +1,7 @@
-import { once } from "node:events";
-import { createServer, type ServerHttp2Stream } from "node:http2";
-import type { AddressInfo } from "node:net";
 import { toBinary } from "@bufbuild/protobuf";
+import { defaultLimits as limits } from "convoke";
 import { ConverseResponseSchema, TaskResponseSchema } from "convoke/contract";
+import { createListener, type RequestSink, type ServerExchange } from "convoke/wire";
 import { createEnvelopeCounter } from "../envelopes.ts";
 import { createCount, createReply, envelope } from "../messages.ts";
 import { runServer } from "./server.ts";
@@ -12,32 +11,27 @@ import { runServer } from "./server.ts";
  * measured against it is the bottleneck itself.
  */
 const reply = envelope(toBinary(TaskResponseSchema, createReply()));
+const head = Object.freeze(["content-type", "application/grpc"]);
+const status = Object.freeze(["grpc-status", "0"]);
+
+const nothing: RequestSink = { data() {}, drained() {}, end() {}, fail() {}, closed() {} };
 
 await runServer(async () => {
-  const server = createServer({ settings: { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1_000 } });
-  server.on("session", (session) => session.setLocalWindowSize(16 * 1024 * 1024));
-  server.on("stream", (stream, headers) => {
-    stream.on("error", () => {}); // its client was stopped
-    if (headers[":path"]?.endsWith("/Converse")) countMessages(stream);
-    else {
-      stream.resume();
-      stream.once("end", () => respond(stream, reply));
-    }
-  });
-  server.on("sessionError", () => {});
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return (server.address() as AddressInfo).port; // it listens at a port
+  const listener = createListener({ limits, onRequest });
+  const { port } = await listener.listen("127.0.0.1", 0);
+  return port;
 });
 
-function countMessages(stream: ServerHttp2Stream): void {
-  const counter = createEnvelopeCounter();
-  stream.on("data", (bytes: Buffer) => counter.add(bytes));
-  stream.once("end", () => respond(stream, envelope(toBinary(ConverseResponseSchema, createCount(counter.count)))));
+function onRequest(exchange: ServerExchange): void {
+  if (exchange.path.endsWith("/Converse")) {
+    const counter = createEnvelopeCounter();
+    const data = (bytes: Uint8Array) => counter.add(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+    const end = () => answer(exchange, envelope(toBinary(ConverseResponseSchema, createCount(counter.count))));
+    exchange.accept({ ...nothing, data, end });
+  } else exchange.accept({ ...nothing, end: () => answer(exchange, reply) });
 }
 
-function respond(stream: ServerHttp2Stream, bytes: Buffer): void {
-  stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
-  stream.once("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
-  stream.end(bytes);
+function answer(exchange: ServerExchange, bytes: Uint8Array): void {
+  exchange.respond(200, head, true);
+  exchange.end(bytes, status);
 }
