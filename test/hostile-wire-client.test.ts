@@ -458,7 +458,7 @@ describe.each(kinds)("a connection that breaks under %s", (_kind, call) => {
       if (broken) return answer(grpcType, { body: good, trailers: ok })(stream);
       broken = true;
       await begin(stream, grpcType);
-      stream.session?.socket.destroy();
+      stream.session?.destroy();
     });
     const client = clientOf(url);
     expect(await call(client)).toMatchObject({ code: Code.Unavailable });
