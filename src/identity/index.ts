@@ -1,0 +1,11 @@
+/** Who calls, and what they may: certificates, SPIFFE ids, bearer tokens, policy. */
+export {
+  type AuthorityOptions,
+  agentId,
+  createAuthority,
+  defaultValidity,
+  type IssueOptions,
+  issueCertificate,
+} from "./authority.ts";
+export { parseSpiffeId, type SpiffeId, spiffeIdOf } from "./spiffe.ts";
+export type { CertificatePair } from "./x509.ts";
