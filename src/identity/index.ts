@@ -7,5 +7,6 @@ export {
   type IssueOptions,
   issueCertificate,
 } from "./authority.ts";
+export { verifySpiffeId } from "./peer.ts";
 export { parseSpiffeId, type SpiffeId, spiffeIdOf } from "./spiffe.ts";
 export type { CertificatePair } from "./x509.ts";

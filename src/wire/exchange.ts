@@ -65,6 +65,11 @@ export interface ServerExchange extends Exchange {
   readonly authority: string;
   readonly scheme: "http" | "https";
   readonly peerAddress: string;
+  /**
+   * The peer's certificate in DER, when it showed one and the server's authorities verified it. The same array for every exchange
+   * of a connection, so that what is read from it can be kept by it.
+   */
+  readonly peerCertificate: Uint8Array | undefined;
   readonly headers: Fields;
   /** Lines and bytes of all header fields, for bounds. */
   headerSize(): { pairs: number; bytes: number };

@@ -1,8 +1,10 @@
 /** HTTP/2 and HTTP/1.1 to calls and back, for any Connect service. Knows nothing of agents. */
-export type { ClientTlsOptions, TransportOptions } from "./client/options.ts";
+export type { TransportOptions } from "./client/options.ts";
 export { type ClosableTransport, createTransport } from "./client/transport.ts";
+export type { ClientTls, ClientTlsOptions } from "./client-tls.ts";
 export type { ExchangeHandler, Fields, HeaderList, RequestSink, ServerClosed, ServerExchange } from "./exchange.ts";
-export { createListener, type Listener, type ListenerOptions, type TlsOptions } from "./node/listener.ts";
+export { createListener, type Listener, type ListenerOptions } from "./node/listener.ts";
+export type { TlsOptions } from "./node/tls-server.ts";
 export type { RequestGate } from "./server/method.ts";
 export { type CorsOptions, createOriginPolicy, isLoopbackName, type OriginVerdict } from "./server/origin.ts";
 export { codeName, respondError, respondJson } from "./server/responses.ts";

@@ -47,7 +47,7 @@ export function drive(handle: (exchange: ServerExchange) => void, request: Drive
       sink?.closed(reset ? "reset" : "done");
     };
     handle({
-      ...{ httpVersion: "2", method, path, authority: "test", scheme: "http", peerAddress: "" },
+      ...{ httpVersion: "2", method, path, authority: "test", scheme: "http", peerAddress: "", peerCertificate: undefined },
       headers: fieldsOf(headers),
       headerSize: () => ({ pairs: headers.length / 2, bytes: headers.join("").length }),
       addHeader: () => {},

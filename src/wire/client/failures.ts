@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { cancelled, unavailable } from "../../core/index.ts";
+import { PeerRefused } from "../client-tls.ts";
 import type { ClientClosed } from "../exchange.ts";
 
 /** A lost connection is worth another try soon, here or at another replica. */
@@ -23,6 +24,9 @@ export function failureOf(closed: ClientClosed): ConnectError {
     case "unsent":
       return unavailable("the server takes no call now", retryMs);
     case "unreachable":
+      if (closed.cause instanceof PeerRefused) {
+        return unavailable(`the server was refused: ${closed.cause.message}`, retryMs, { cause: closed.cause });
+      }
       return unavailable(`the server cannot be reached${codeOf(closed.cause)}`, retryMs, { cause: closed.cause });
     case "closed":
       return cancelled("the client was closed");

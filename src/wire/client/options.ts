@@ -1,18 +1,10 @@
 import type { Registry } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { defaultLimits, wireBounds } from "../../core/index.ts";
+import type { ClientTls } from "../client-tls.ts";
 import type { CodecName } from "../codec.ts";
 import { type CompressionName, compressions } from "../compression.ts";
 import type { ProtocolName, WireOptions } from "./method.ts";
-
-/** Trust for `https` URLs. */
-export interface ClientTlsOptions {
-  /** PEM certificates of the authorities to trust instead of the system's. */
-  readonly ca?: string | Buffer;
-  /** The client's own certificate, for servers that ask for one, and its key, both PEM. */
-  readonly cert?: string | Buffer;
-  readonly key?: string | Buffer;
-}
 
 export interface TransportOptions {
   /** Scheme, host and port of the server, and a path prefix if it has one. `http://` is HTTP/2 with prior knowledge. */
@@ -23,7 +15,7 @@ export interface TransportOptions {
   readonly httpVersion?: "1.1" | "2";
   /** Default `proto`. */
   readonly codec?: CodecName;
-  readonly tls?: ClientTlsOptions;
+  readonly tls?: ClientTls;
   /** Around every call, the first one outermost. Default: none, which is also the fastest. */
   readonly interceptors?: readonly Interceptor[];
   /** Compresses messages that are sent. Default: none. */

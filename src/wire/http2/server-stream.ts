@@ -25,6 +25,8 @@ export interface ServerHost extends StreamHost {
 export interface Peer {
   readonly address: string;
   readonly encrypted: boolean;
+  /** Its verified certificate in DER, when it showed one. */
+  readonly certificate: Uint8Array | undefined;
 }
 
 /** A stream that a client has opened. */
@@ -70,6 +72,10 @@ export class ServerStream extends Stream implements ServerExchange {
 
   get peerAddress(): string {
     return this.#server.peer.address;
+  }
+
+  get peerCertificate(): Uint8Array | undefined {
+    return this.#server.peer.certificate;
   }
 
   headerSize(): { pairs: number; bytes: number } {

@@ -2,6 +2,7 @@ import { Agent, request as httpRequest, type IncomingMessage, type ClientRequest
 import type { IncomingHttpHeaders } from "node:http2";
 import { request as httpsRequest, Agent as TlsAgent } from "node:https";
 import type { ClientClosed, ClientConnection, ClientExchange, ClientRequest, ResponseSink } from "../exchange.ts";
+import { connectOptions } from "./client-tls.ts";
 import { addFields, NodeFields } from "./fields.ts";
 import { failed } from "./http2-client.ts";
 import type { ConnectionOptions } from "./keep-alive.ts";
@@ -9,8 +10,7 @@ import type { ConnectionOptions } from "./keep-alive.ts";
 /** A client's exchanges over node:http: a connection for each that is open, kept for the next one. */
 export function createHttp1Connection(options: ConnectionOptions): ClientConnection {
   const { origin, scheme, tls } = options;
-  const agent =
-    scheme === "https" ? new TlsAgent({ keepAlive: true, maxCachedSessions: 0, ...tls }) : new Agent({ keepAlive: true });
+  const agent = scheme === "https" ? new TlsAgent({ keepAlive: true, maxCachedSessions: 0 }) : new Agent({ keepAlive: true });
   const start = scheme === "https" ? httpsRequest : httpRequest;
   const open = new Set<Http1ClientExchange>();
   let closed = false;
@@ -20,7 +20,14 @@ export function createHttp1Connection(options: ConnectionOptions): ClientConnect
       const { hostname, port } = new URL(origin);
       const fields = addFields({}, headers) as Record<string, string>; // or arrays of them, which Node takes
       const host = hostname.replace(/^\[|\]$/g, "");
-      const request = start({ agent, host, port, method, path, headers: fields });
+      let request: NodeRequest;
+      try {
+        // A kept connection serves those alone whose certificates are the ones that it was made with.
+        const secured = scheme === "https" ? connectOptions(tls) : {};
+        request = start({ ...secured, agent, host, port, method, path, headers: fields });
+      } catch (cause) {
+        return failed(sink, { how: "unreachable", cause }); // no certificate to connect with, or fields that HTTP does not carry
+      }
       limitConnecting(request, options);
       const exchange: Http1ClientExchange = new Http1ClientExchange(request, sink, () => {
         open.delete(exchange);

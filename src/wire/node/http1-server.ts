@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from "node:http2";
 import { type Due, timers } from "../../core/index.ts";
 import type { Fields, HeaderList, RequestSink, ServerExchange } from "../exchange.ts";
 import { addFields, NodeFields } from "./fields.ts";
+import { peerCertificateOf } from "./peer-certificate.ts";
 
 export interface Http1ExchangeInit {
   readonly request: IncomingMessage;
@@ -52,6 +53,10 @@ export class Http1ServerExchange implements ServerExchange {
 
   get peerAddress(): string {
     return this.#request.socket.remoteAddress ?? "";
+  }
+
+  get peerCertificate(): Uint8Array | undefined {
+    return peerCertificateOf(this.#request.socket);
   }
 
   get responded(): boolean {

@@ -1,8 +1,9 @@
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { defaultLimits } from "../../core/index.ts";
-import type { ClientClosed, ClientConnection, ClientExchange, ClientRequest, ResponseSink } from "../exchange.ts";
+import type { ClientClosed, ClientConnection, ClientExchange, ResponseSink } from "../exchange.ts";
 import { ClientConnection as Http2Connection } from "../http2/client-connection.ts";
+import { connectOptions } from "./client-tls.ts";
 import { feed, SocketPipe } from "./http2-socket.ts";
 import { type ConnectionOptions, keepAlive } from "./keep-alive.ts";
 
@@ -13,22 +14,18 @@ export function createHttp2Connection(options: ConnectionOptions): ClientConnect
   return {
     open(request, sink) {
       if (closed) return failed(sink, { how: "closed" });
-      if (current?.usable !== true) current = connect(options);
-      return begin(current, request, sink);
+      try {
+        if (current?.usable !== true) current = connect(options);
+        return current.request(request, sink);
+      } catch (cause) {
+        return failed(sink, { how: "unreachable", cause }); // no certificate to connect with, or fields that HTTP/2 does not carry
+      }
     },
     close() {
       closed = true;
       current?.close();
     },
   };
-}
-
-function begin(connection: Http2Connection, request: ClientRequest, sink: ResponseSink): ClientExchange {
-  try {
-    return connection.request(request, sink);
-  } catch (cause) {
-    return failed(sink, { how: "unreachable", cause }); // the fields are none that HTTP/2 carries
-  }
 }
 
 /** Nothing that the connection meets throws outside a call, and it keeps the process alive only while calls are open. */
@@ -64,7 +61,7 @@ function openSocket({ origin, scheme, tls }: ConnectionOptions): Socket {
   const host = hostname.replace(/^\[|\]$/g, "");
   if (scheme === "http") return connectTcp({ host, port: Number(port === "" ? 80 : port), noDelay: true });
   const socket = connectTls({
-    ...tls,
+    ...connectOptions(tls),
     host,
     port: Number(port === "" ? 443 : port),
     ALPNProtocols: ["h2"],

@@ -4,6 +4,7 @@ import type { ExchangeHandler } from "../exchange.ts";
 import { ServerConnection, type ServerConnectionOptions } from "../http2/server-connection.ts";
 import { feed, SocketPipe } from "./http2-socket.ts";
 import type { InFlight } from "./in-flight.ts";
+import { peerCertificateOf } from "./peer-certificate.ts";
 
 export interface Http2ServerOptions {
   readonly limits: Limits;
@@ -38,7 +39,8 @@ export function createHttp2Server({ limits, onRequest, inFlight }: Http2ServerOp
   };
   return {
     serve(socket) {
-      const peer = { address: socket.remoteAddress ?? "", encrypted: "encrypted" in socket };
+      const certificate = peerCertificateOf(socket);
+      const peer = { address: socket.remoteAddress ?? "", encrypted: "encrypted" in socket, certificate };
       const connection = new ServerConnection(new SocketPipe(socket), peer, options);
       connections.add(connection);
       socket.once("close", () => connections.delete(connection));

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { SecureContextOptions } from "node:tls";
+import type { ClientTls } from "../client-tls.ts";
 
 /** How a client reaches its server. */
 export interface ConnectionOptions {
@@ -7,7 +7,7 @@ export interface ConnectionOptions {
   readonly scheme: "http" | "https";
   /** Host and port. */
   readonly authority: string;
-  readonly tls: Pick<SecureContextOptions, "ca" | "cert" | "key">;
+  readonly tls: ClientTls;
   readonly connectTimeoutMs: number;
   /** How often the peer is asked whether it is there; undefined for never. */
   readonly keepaliveMs: number | undefined;

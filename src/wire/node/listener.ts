@@ -1,21 +1,14 @@
 import { createServer as createHttpServer, type Server } from "node:http";
 import { type AddressInfo, createServer as createNetServer, type Socket } from "node:net";
-import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { type Limits, resolveLimits } from "../../core/index.ts";
 import type { ExchangeHandler } from "../exchange.ts";
 import { Http1ServerExchange } from "./http1-server.ts";
 import { createHttp2Server, type Http2Server, type Http2ServerOptions } from "./http2-server.ts";
 import { InFlight } from "./in-flight.ts";
 import { sniff } from "./sniff.ts";
+import { createTlsServer, type TlsOptions, type TlsServer } from "./tls-server.ts";
 import { Writers } from "./writers.ts";
-
-/** A server's certificate. */
-export interface TlsOptions extends Pick<SecureContextOptions, "cert" | "key" | "passphrase"> {
-  /** The oldest TLS version taken. Default TLSv1.3. */
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
-  /** Asks every peer for a certificate that one of these PEM authorities signed, and refuses the others. Default: asks nobody. */
-  readonly clientCa?: string | Buffer;
-}
 
 export interface ListenerOptions {
   /** Answers each request; it owns the exchange and must end it. */
@@ -34,6 +27,13 @@ export interface Listener {
   idle(): Promise<void>;
   /** Binds and starts to accept; port 0 picks a free one. @throws the bind error, such as EADDRINUSE. */
   listen(host: string, port: number): Promise<AddressInfo>;
+  /**
+   * Takes another certificate, key and authorities for the connections that come from now on; those that live go on as they are.
+   *
+   * @throws TypeError when the listener was made without TLS, or its `clientCertificates` would change; the error of OpenSSL for
+   * what is no certificate and its key. What was there before then stays.
+   */
+  setTls(tls: TlsOptions): void;
   /**
    * Accepts no connection any more and tells every peer to send no new call here; calls in flight go on. Settles when the last
    * bytes of every HTTP/2 connection are sent.
@@ -57,8 +57,8 @@ export function createListener(options: ListenerOptions): Listener {
   const writers = new Writers();
   const protocols = { http1, http2, writers, timeoutMs: limits.headersTimeoutMs };
   const route = (socket: Socket) => routeSocket(socket, protocols);
-  const server =
-    tls === undefined ? createNetServer({ noDelay: true, allowHalfOpen: true }, route) : createTls(tls, limits, route);
+  const secure: TlsServer | undefined = tls && createTlsServer(tls, limits.headersTimeoutMs, route);
+  const server = secure?.server ?? createNetServer({ noDelay: true, allowHalfOpen: true }, route);
   server.maxConnections = limits.maxConnections;
   server.on("connection", (socket: Socket) => track(sockets, socket, limits.maxConnectionsPerAddress));
   return {
@@ -74,6 +74,10 @@ export function createListener(options: ListenerOptions): Listener {
           resolve(server.address() as AddressInfo); // a TCP server's address is never a pipe name
         });
       }),
+    setTls(options) {
+      if (secure === undefined) throw new TypeError("the listener speaks no TLS; it has to be made with tls");
+      secure.set(options);
+    },
     drain() {
       server.close();
       http1.closeIdleConnections();
@@ -110,22 +114,6 @@ function createHttp1({ limits, onRequest, inFlight }: Http2ServerOptions): Serve
   server.maxHeadersCount = limits.maxHeaderPairs + 1;
   // Sockets come from the sniffer, so this server never listens; its check of headersTimeout starts with this event.
   server.emit("listening");
-  return server;
-}
-
-function createTls(tls: TlsOptions, limits: Limits, route: (socket: TLSSocket) => void) {
-  const { minVersion = "TLSv1.3", clientCa, ...certificate } = tls;
-  const server = createTlsServer({
-    ...certificate,
-    ...(clientCa !== undefined && { ca: clientCa, requestCert: true, rejectUnauthorized: true }),
-    minVersion,
-    ALPNProtocols: ["h2", "http/1.1"],
-    handshakeTimeout: limits.headersTimeoutMs,
-    noDelay: true,
-    allowHalfOpen: true,
-  });
-  server.on("secureConnection", route);
-  server.on("tlsClientError", (_error, socket) => socket.destroy());
   return server;
 }
 

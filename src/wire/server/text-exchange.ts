@@ -33,6 +33,10 @@ export class TextExchange implements ServerExchange {
     return this.#inner.peerAddress;
   }
 
+  get peerCertificate(): Uint8Array | undefined {
+    return this.#inner.peerCertificate;
+  }
+
   get headers(): Fields {
     return this.#inner.headers;
   }
