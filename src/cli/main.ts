@@ -8,6 +8,7 @@ const commands = {
   serve: { summary: "serve agents from modules on one port", load: async () => (await import("./serve.ts")).command },
   call: { summary: "hand one task to an agent and print its answer", load: async () => (await import("./call.ts")).command },
   chat: { summary: "hold a conversation with an agent", load: async () => (await import("./chat.ts")).command },
+  certs: { summary: "make certificates for agents", load: async () => (await import("./certs.ts")).command },
 };
 
 const examples = `
@@ -36,6 +37,7 @@ async function main(): Promise<void> {
     }
     command = await load();
     program.addCommand(command.copyInheritedSettings(program).summary(summary));
+    for (const part of command.commands) part.copyInheritedSettings(command); // it was made before there was a program
   }
   await program.parseAsync(args, { from: "user" });
 }

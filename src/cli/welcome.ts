@@ -52,6 +52,7 @@ function trustOption(certificate: Served["certificate"]): string {
   return parsed.checkIssued(parsed) ? `--tls-ca ${shellQuote(certificate.file)} ` : "";
 }
 
-function shellQuote(text: string): string {
+/** Text as one word of a shell's line. */
+export function shellQuote(text: string): string {
   return /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

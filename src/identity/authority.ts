@@ -68,7 +68,8 @@ export function agentId(trustDomain: string, name: string): string {
   return parseSpiffeId(`spiffe://${trustDomain}/agent/${name}`).id;
 }
 
-function checkName(name: string): string {
+/** @throws TypeError for what cannot be the name of a certificate. */
+export function checkName(name: string): string {
   if (!/^[A-Za-z0-9._-]+$/.test(name)) {
     throw new TypeError(
       `${JSON.stringify(name)} is no name for a certificate: it has letters, digits, dots, dashes and underscores`,
@@ -91,12 +92,20 @@ function addresses({ dns, ips }: IssueOptions): { dns: readonly string[]; ips: r
 }
 
 function readAuthority({ certificate, key }: CertificatePair): { trustDomain: string; validTo: Date } {
-  const parsed = new X509Certificate(certificate);
+  const { parsed, privateKey } = parsePair(certificate, key);
   if (!parsed.ca) throw new TypeError("the certificate is no authority's");
-  if (!parsed.checkPrivateKey(createPrivateKey(key))) throw new TypeError("the authority's key belongs to another certificate");
+  if (!parsed.checkPrivateKey(privateKey)) throw new TypeError("the authority's key belongs to another certificate");
   const { trustDomain, path }: SpiffeId = spiffeIdOf(parsed);
   if (path !== "") throw new TypeError("the authority has to name its trust domain alone");
   return { trustDomain, validTo: new Date(parsed.validTo) };
+}
+
+function parsePair(certificate: string, key: string) {
+  try {
+    return { parsed: new X509Certificate(certificate), privateKey: createPrivateKey(key) };
+  } catch (cause) {
+    throw new TypeError("the authority's certificate and key are not both PEM", { cause });
+  }
 }
 
 function notAfter(validMs: number): Date {

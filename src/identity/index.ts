@@ -7,6 +7,7 @@ export {
   type IssueOptions,
   issueCertificate,
 } from "./authority.ts";
+export { type CertificateFolder, type CertificatePaths, openCertificateFolder } from "./certificate-folder.ts";
 export { verifySpiffeId } from "./peer.ts";
 export { parseSpiffeId, type SpiffeId, spiffeIdOf } from "./spiffe.ts";
 export type { CertificatePair } from "./x509.ts";
