@@ -50,6 +50,14 @@ export function failedPrecondition(violation: { type: string; subject: string; d
   return failure(Code.FailedPrecondition, violation.description, { details });
 }
 
+/** UNAUTHENTICATED with an ErrorInfo whose `reason` programs can compare: who calls is not proven. */
+export function unauthenticated(message: string, reason: string, options?: ErrorOptions): ConnectError {
+  return failure(Code.Unauthenticated, message, {
+    ...options,
+    details: [detail(ErrorInfoSchema, { reason, domain: errorDomain })],
+  });
+}
+
 /** PERMISSION_DENIED with an ErrorInfo whose `reason` programs can compare. */
 export function permissionDenied(message: string, reason: string): ConnectError {
   return failure(Code.PermissionDenied, message, { details: [detail(ErrorInfoSchema, { reason, domain: errorDomain })] });

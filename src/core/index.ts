@@ -14,8 +14,9 @@ export {
   permissionDenied,
   resourceExhausted,
   toPeerError,
+  unauthenticated,
   unavailable,
 } from "./errors.ts";
 export type { AgentEvent, Finish, TaskEvent } from "./events.ts";
-export { defaultLimits, type Limits, resolveLimits, wireBounds } from "./limits.ts";
+export { defaultLimits, identityBounds, type Limits, resolveLimits, wireBounds } from "./limits.ts";
 export { type Due, timers } from "./timer-wheel.ts";

@@ -126,6 +126,33 @@ export const wireBounds = {
   closePatienceMs: 1_000,
 } as const;
 
+/** Bounds of who callers are and what they may, that are nobody's to choose. */
+export const identityBounds = {
+  /** A bearer token; those of identity providers have one or two KiB. */
+  maxTokenBytes: 8 * 1024,
+  /** The subject of a token, which names its caller. */
+  maxSubjectChars: 256,
+  /** A set of keys (RFC 7517), from a file or a URL. */
+  maxKeySetBytes: 256 * 1024,
+  /** How long a key server has for its whole answer. */
+  keySetTimeoutMs: 5_000,
+  /** Keys of a URL are asked for again after this, so that one that was taken back is no longer trusted. */
+  keySetMaxAgeMs: 10 * 60 * 1000,
+  /** A URL is asked no more often, whatever keys the tokens name: they are the callers' to make up. */
+  keySetCooldownMs: 30_000,
+  /** The same for a file, which costs less. */
+  keyFileMaxAgeMs: 10_000,
+  keyFileCooldownMs: 1_000,
+  /** While they cannot be had anew, keys are trusted no longer than this. */
+  keySetStaleMs: 24 * 60 * 60 * 1000,
+  /** A certificate, key or policy file. */
+  maxFileBytes: 1024 * 1024,
+  /** Files that change are read when they have been left alone this long: certificate and key are two. */
+  fileQuietMs: 100,
+  /** Files are looked at this often where the file system tells of no changes. */
+  filePollMs: 10_000,
+} as const;
+
 /** The bounds of a server; see {@link defaultLimits}. */
 export type Limits = { readonly [Name in keyof typeof defaultLimits]: number };
 
