@@ -208,6 +208,50 @@ describe("keys from a URL", () => {
   });
 });
 
+describe("keys change", () => {
+  const clock = performance.now;
+  afterEach(() => {
+    performance.now = clock;
+  });
+
+  /** Moves the clock that keys grow old by. */
+  function pass(ms: number): void {
+    const before = performance.now.bind(performance);
+    performance.now = () => before() + ms;
+  }
+
+  test("a new one is taken when a token names it, at the earliest after the cooldown", async () => {
+    const file = keyFile(key);
+    const own = await createTokenVerifier({ issuer, audience, keys: { file } });
+    writeFileSync(file, JSON.stringify({ keys: [key.jwk, other.jwk] }));
+    expect((await failureOf(own.verify(await tokenOf(other)))).reason).toBe("TOKEN_KEY");
+    pass(identityBounds.keyFileCooldownMs);
+    expect((await own.verify(await tokenOf(other))).subject).toBe("ana");
+    expect((await own.verify(await tokenOf(key))).subject).toBe("ana");
+  });
+
+  test("one that is taken back is no longer trusted", async () => {
+    const file = keyFile(key, other);
+    const own = await createTokenVerifier({ issuer, audience, keys: { file } });
+    writeFileSync(file, JSON.stringify({ keys: [key.jwk] }));
+    pass(identityBounds.keyFileMaxAgeMs);
+    expect((await failureOf(own.verify(await tokenOf(other)))).reason).toBe("TOKEN_KEY");
+  });
+
+  test("those that are there stay good while they cannot be had anew, for a day", async () => {
+    const file = keyFile(key);
+    const own = await createTokenVerifier({ issuer, audience, keys: { file } });
+    writeFileSync(file, '{ "keys": [');
+    pass(identityBounds.keySetStaleMs - 60_000);
+    expect((await own.verify(await tokenOf(key))).subject).toBe("ana");
+    pass(60_000);
+    expect((await failureOf(own.verify(await tokenOf(key)))).code).toBe(Code.Unavailable);
+    writeFileSync(file, JSON.stringify({ keys: [key.jwk] }));
+    pass(identityBounds.keyFileCooldownMs);
+    expect((await own.verify(await tokenOf(key))).subject).toBe("ana");
+  });
+});
+
 describe("options that cannot work are refused:", () => {
   test.each<[what: string, options: Partial<TokenOptions>, why: RegExp]>([
     ["an empty issuer", { issuer: "" }, /is no issuer/],

@@ -149,6 +149,8 @@ export const identityBounds = {
   maxFileBytes: 1024 * 1024,
   /** Files that change are read when they have been left alone this long: certificate and key are two. */
   fileQuietMs: 100,
+  /** … or after this, in a folder that is never left alone. */
+  fileRestlessMs: 1_000,
   /** Files are looked at this often where the file system tells of no changes. */
   filePollMs: 10_000,
 } as const;
