@@ -58,6 +58,13 @@ test("the options choose the trust domain, the addresses and the time", async ()
   expect(daysLeft(certificate)).toBe(7);
 });
 
+test("the address to call is one that the certificate is for", async () => {
+  const dir = await init();
+  expect(await run("issue", "a", "--dir", dir, "--dns", "*.a.example", "--ip", "::1")).toContain(
+    "convoke call https://[::1]:50051 ",
+  );
+});
+
 test("a certificate is renewed by issuing it again", async () => {
   const dir = await init();
   await run("issue", "a", "--dir", dir);

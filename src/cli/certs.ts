@@ -102,7 +102,7 @@ command
     ])}
 Serve with them, and trust them:
   convoke serve agent.ts --tls-cert ${shellQuote(paths.certificate)} --tls-key ${shellQuote(paths.key)}
-  convoke call https://${dns?.[0] ?? ip?.[0] ?? "localhost"}:50051 --tls-ca ${shellQuote(folder.authority.certificate)} "hello"
+  convoke call https://${hostOf(dns, ip)}:50051 --tls-ca ${shellQuote(folder.authority.certificate)} "hello"
 `);
   });
 
@@ -116,6 +116,12 @@ async function usable<T>(made: Promise<T>): Promise<T> {
 
 function validity({ certificate }: CertificatePair): string {
   return `valid until ${new Date(new X509Certificate(certificate).validTo).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
+
+/** A name by which the agent can be called, as a URL has it. */
+function hostOf(dns: readonly string[] = [], ips: readonly string[] = []): string {
+  const [ip] = ips;
+  return dns.find((name) => !name.startsWith("*")) ?? (ip?.includes(":") ? `[${ip}]` : ip) ?? "localhost";
 }
 
 function lines(rows: readonly (readonly [file: string, what: string])[]): string {

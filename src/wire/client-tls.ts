@@ -15,7 +15,10 @@ export interface ClientTlsOptions {
   readonly verifyPeer?: (certificate: X509Certificate) => void;
 }
 
-/** A function is asked for each new connection, so that certificates can change; when it throws, calls fail with UNAVAILABLE. */
+/**
+ * A function is asked for each new connection (over HTTP/1.1 for each request, which goes over a kept connection only when that was made
+ * with the same certificates), so that they can change; when it throws, calls fail with UNAVAILABLE.
+ */
 export type ClientTls = ClientTlsOptions | (() => ClientTlsOptions);
 
 /** A server whose certificate is in order, but whom {@link ClientTlsOptions.verifyPeer} did not take. */
