@@ -105,7 +105,7 @@ function connectPair(random: Random, onRequest: (exchange: ServerExchange) => vo
   const nothing = () => {};
   const server = new ServerConnection(
     toClient,
-    { address: "", encrypted: false },
+    { address: "", encrypted: false, certificate: undefined },
     { ...bounds(random), maxConcurrentStreams: 1 + random(8), lingerMs: 60_000, onRequest, onOver: nothing },
   );
   const client = new ClientConnection(toServer, {
@@ -296,7 +296,7 @@ test("a client's bytes, broken at random, end in a GOAWAY or not, but never in a
     const sink: Pipe = { write: () => true, pause: () => {}, resume: () => {}, end: () => {}, destroy: () => {} };
     const server = new ServerConnection(
       sink,
-      { address: "", encrypted: false },
+      { address: "", encrypted: false, certificate: undefined },
       {
         ...bounds(each),
         maxConcurrentStreams: 4,
