@@ -13,8 +13,8 @@ import { bytesOf, createRandom, mutate, type Random, seed } from "./support/rand
  * drawn from a seed, so that what went wrong once goes wrong again with SEED.
  */
 
-const simulations = 400;
-const brokenConnections = 60_000;
+const simulations = 250;
+const brokenConnections = 40_000;
 /** Far more than any simulation takes. */
 const maxSteps = 20_000;
 
