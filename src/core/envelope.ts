@@ -15,5 +15,6 @@ export interface Envelope {
 
 /** The envelope for a call that `agent` makes. */
 export function childEnvelope(envelope: Envelope, agent: string): Envelope {
-  return { ...envelope, callers: [...envelope.callers, agent] };
+  const { signal, deadlineMs, callers, caller } = envelope; // one by one: they may be accessors of a class
+  return { signal, deadlineMs, callers: [...callers, agent], caller };
 }

@@ -18,5 +18,6 @@ export {
   unavailable,
 } from "./errors.ts";
 export type { AgentEvent, Finish, TaskEvent } from "./events.ts";
+export { Few } from "./few.ts";
 export { defaultLimits, identityBounds, type Limits, resolveLimits, wireBounds } from "./limits.ts";
 export { type Due, timers } from "./timer-wheel.ts";

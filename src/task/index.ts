@@ -1,4 +1,4 @@
 export { converse } from "./converse.ts";
 export { processTask, streamTask } from "./projections.ts";
-export { type Caller, drainingError, type RuntimeOptions, TaskRuntime } from "./runtime.ts";
+export { type Caller, drainingError, TaskRuntime } from "./runtime.ts";
 export { validateTaskId } from "./validate.ts";

@@ -8,12 +8,6 @@ export interface LogEntry {
   readonly isFinal: boolean;
 }
 
-interface Waiter {
-  /** True when single events do not matter to it. */
-  readonly untilSettled: boolean;
-  wake(): void;
-}
-
 /** Fixed share of an event's memory beside its strings; keeps a flood of empty events bounded too. */
 const eventOverheadBytes = 64;
 
@@ -26,7 +20,7 @@ const eventOverheadBytes = 64;
 export class TaskLog {
   readonly #bounds: { readonly maxTaskEvents: number; readonly maxTaskBytes: number };
   readonly #events: TaskEvent[] = [];
-  #waiting: Set<Waiter> | undefined;
+  #waiting: Set<() => void> | undefined;
   #bytes = 0;
   #settled = false;
 
@@ -58,7 +52,7 @@ export class TaskLog {
     this.#events.push(event);
     this.#bytes = bytes;
     if (event.case === "finish") this.#settled = true;
-    for (const waiter of this.#waiting ?? []) if (this.#settled || !waiter.untilSettled) waiter.wake();
+    if (this.#waiting !== undefined) for (const wake of this.#waiting) wake();
   }
 
   /** Lets a settled log take events again: the task is continued. */
@@ -86,52 +80,23 @@ export class TaskLog {
     }
   }
 
-  /**
-   * Waits until the log is settled.
-   *
-   * @param onLeave calls its listener back when the caller leaves, later and not at once, and returns what forgets it.
-   * @throws what the caller left with.
-   */
-  settles(onLeave: (listener: (reason: unknown) => void) => () => void): Promise<void> {
-    if (this.#settled) return Promise.resolve();
-    this.#waiting ??= new Set();
-    const waiting = this.#waiting;
-    return new Promise((resolve, reject) => {
-      const stop = () => {
-        waiting.delete(waiter);
-        forget();
-      };
-      const wake = () => {
-        stop();
-        resolve();
-      };
-      const waiter = { untilSettled: true, wake };
-      const forget = onLeave((reason) => {
-        stop();
-        reject(reason);
-      });
-      waiting.add(waiter);
-    });
-  }
-
   #changed(signal: AbortSignal): Promise<void> {
     this.#waiting ??= new Set();
     const waiting = this.#waiting;
     return new Promise((resolve, reject) => {
       const stop = () => {
-        waiting.delete(waiter);
+        waiting.delete(wake);
         signal.removeEventListener("abort", abort);
       };
       const wake = () => {
         stop();
         resolve();
       };
-      const waiter = { untilSettled: false, wake };
       const abort = () => {
         stop();
         reject(signal.reason);
       };
-      waiting.add(waiter);
+      waiting.add(wake);
       signal.addEventListener("abort", abort);
     });
   }

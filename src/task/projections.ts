@@ -8,13 +8,31 @@ import type { Caller, TaskRuntime } from "./runtime.ts";
 /**
  * ProcessTask: waits for the task and folds its log into one answer.
  *
- * @throws ConnectError what {@link TaskRuntime.submit} throws, or what ended the task.
+ * @throws ConnectError what {@link TaskRuntime.submit} throws, what ended the task, or what the caller left with.
  */
-export async function processTask(runtime: TaskRuntime, request: TaskRequest, caller: Caller): Promise<TaskResponse> {
+export function processTask(runtime: TaskRuntime, request: TaskRequest, caller: Caller): TaskResponse | Promise<TaskResponse> {
   const record = runtime.submit(request, caller);
-  using _held = record.hold();
-  while (!record.log.settled) await record.log.settles((listener) => caller.onLeave(listener));
-  if (record.finish?.error !== undefined) throw record.finish.error;
+  if (record.log.settled) return answerOf(record);
+  return new Promise((resolve, reject) => {
+    const settled = () => {
+      forget();
+      try {
+        resolve(answerOf(record));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    const forget = caller.onLeave((reason) => {
+      reject(reason); // first: leaving may end the task with another reason
+      record.leave(settled);
+    });
+    record.attend(settled);
+  });
+}
+
+function answerOf(record: TaskRecord): TaskResponse {
+  const error = record.finish?.error;
+  if (error !== undefined) throw error;
   return record.response();
 }
 

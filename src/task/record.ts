@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, equals } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
 import type { Agent } from "../agent/index.ts";
 import {
+  type Citation,
   Status,
   type Task,
   type TaskRequest,
@@ -12,50 +12,100 @@ import {
   TaskResponseSchema,
   TaskSchema,
   type ToolCall,
+  type ToolDefinition,
   type ToolResult,
 } from "../contract/index.ts";
-import { cancelled, type Finish, type Limits, toRpcStatus } from "../core/index.ts";
+import { cancelled, Few, type Finish, type Limits, type TaskEvent, toRpcStatus } from "../core/index.ts";
 import { TaskLog } from "./log.ts";
 import { statusOfError } from "./status.ts";
 
-/** One task in this process: its request, its log, and who waits for it. */
-export class TaskRecord {
+/** Told that a task has settled. */
+type Attendant = () => void;
+
+/** A task's agent at work. */
+interface Run {
+  /** Ends it: what it still yields does not count. */
+  end(): void;
+  /** Tells all that it has left running why it is over. */
+  abort(error: ConnectError): void;
+}
+
+export interface TaskRecordInit {
   readonly id: string;
   readonly caller: string;
   readonly agent: Agent;
   readonly request: TaskRequest;
+  readonly limits: Limits;
+  /** Called each time that the task settles. */
+  readonly onSettle: (record: TaskRecord) => void;
+}
+
+/**
+ * One task in this process: what was asked, its log, and who waits for it. Ended tasks are kept by the thousand, so there is as
+ * little in it as may be: no message, nothing for what was not asked, and of a run nothing but the log.
+ */
+export class TaskRecord {
+  readonly id: string;
+  readonly caller: string;
+  readonly agent: Agent;
+  readonly content: string;
+  readonly conversationId: string;
   readonly log: TaskLog;
   readonly createTimeMs = Date.now();
-  endTimeMs: number | undefined;
+  /** When it settled last. */
+  endTimeMs = 0;
   /** Lets the task run on when nobody waits for it. Set by any caller that asks for it. */
   detached: boolean;
-  /** Called each time that the log settles. */
-  onSettle: () => void = nothing;
-  #controller: AbortController | undefined;
-  #stopped: ConnectError | undefined;
+  /** The agent at work; undefined when the task has settled. */
+  run: Run | undefined;
+  /** The table's own: where an ended task stands among the others, and the bytes that it counts for there. */
+  older: TaskRecord | undefined;
+  younger: TaskRecord | undefined;
+  keptBytes: number | undefined;
+  readonly #onSettle: (record: TaskRecord) => void;
+  readonly #namesTask: boolean;
+  readonly #namesAgent: boolean;
+  readonly #metadata: Readonly<Record<string, string>> | undefined;
+  readonly #tools: readonly ToolDefinition[] | undefined;
   #holders = 0;
+  #attendants: Few<Attendant> | undefined;
 
-  constructor(init: { id: string; caller: string; agent: Agent; request: TaskRequest; limits: Limits }) {
-    this.id = init.id;
-    this.caller = init.caller;
-    this.agent = init.agent;
-    this.request = init.request;
-    this.detached = init.request.detached;
-    this.log = new TaskLog(init.limits);
+  constructor({ id, caller, agent, request, limits, onSettle }: TaskRecordInit) {
+    this.id = id;
+    this.caller = caller;
+    this.agent = agent;
+    this.content = request.content;
+    this.conversationId = request.conversationId;
+    this.detached = request.detached;
+    this.log = new TaskLog(limits);
+    this.#onSettle = onSettle;
+    this.#namesTask = request.taskId !== "";
+    this.#namesAgent = request.agentId !== "";
+    this.#metadata = Object.keys(request.metadata).length === 0 ? undefined : request.metadata;
+    this.#tools = request.availableTools.length === 0 ? undefined : request.availableTools;
   }
 
-  /** Aborted with the ConnectError that ends the task. Made when somebody asks for it: most agents never do. */
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#stopped !== undefined) this.#controller.abort(this.#stopped);
-    }
-    return this.#controller.signal;
+  get metadata(): Readonly<Record<string, string>> {
+    return this.#metadata ?? {};
   }
 
-  /** True when nothing that the agent still yields counts. */
-  get stopped(): boolean {
-    return this.#stopped !== undefined;
+  /** The tools that the caller offers. */
+  get tools(): readonly ToolDefinition[] {
+    return this.#tools ?? [];
+  }
+
+  /** True when the request, which has this task's id, asks what this task was asked. */
+  isAskedBy(request: TaskRequest): boolean {
+    if (!this.#namesTask || this.#namesAgent !== (request.agentId !== "")) return false;
+    const { content, conversationId, metadata, tools } = this;
+    const asked = create(TaskRequestSchema, { content, conversationId, metadata, availableTools: [...tools] });
+    const asking = create(TaskRequestSchema, {
+      content: request.content,
+      conversationId: request.conversationId,
+      metadata: request.metadata,
+      availableTools: request.availableTools,
+    });
+    return equals(TaskRequestSchema, asked, asking);
   }
 
   /** The `finish` that settled the log; undefined while the agent works. */
@@ -72,15 +122,29 @@ export class TaskRecord {
   hold(): Disposable {
     this.#holders++;
     let held = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (!held) return;
-        held = false;
-        this.#holders--;
-        if (this.#holders > 0 || this.detached || this.log.settled) return;
-        this.stop(cancelled("no caller waits for the task any more"));
-      },
+    const release = () => {
+      if (held) this.#release();
+      held = false;
     };
+    return { [Symbol.dispose]: release };
+  }
+
+  /** Calls back once, when the task settles; until then the attendant holds it, like {@link hold}. */
+  attend(attendant: Attendant): void {
+    this.#holders++;
+    this.#attendants ??= new Few();
+    this.#attendants.add(attendant);
+  }
+
+  /** Lets go of the task before it settles. */
+  leave(attendant: Attendant): void {
+    if (this.#attendants?.delete(attendant)) this.#release();
+  }
+
+  #release(): void {
+    this.#holders--;
+    if (this.#holders > 0 || this.detached || this.log.settled) return;
+    this.stop(cancelled("no caller waits for the task any more"));
   }
 
   /** Ends the task with an error, at once, whether or not its agent heeds the signal. Does nothing when it has ended. */
@@ -92,24 +156,36 @@ export class TaskRecord {
 
   /** Settles with an error, and stops what the agent has left running. */
   fail(error: ConnectError): void {
-    this.settle({ status: statusOfError(error), error });
-    if (this.#stopped !== undefined) return;
-    this.#stopped = error;
-    this.#controller?.abort(error);
+    const { run } = this;
+    this.#settle({ case: "finish", value: { status: statusOfError(error), error } });
+    run?.abort(error);
   }
 
-  settle(finish: Finish): void {
+  /** Settles well: with an answer, or until the caller has run the tools that were called. */
+  settle(status: keyof typeof finishes): void {
+    this.#settle(finishes[status]);
+  }
+
+  #settle(finish: TaskEvent): void {
     if (this.log.settled) return;
-    this.log.append({ case: "finish", value: finish });
+    this.log.append(finish);
     this.endTimeMs = Date.now();
-    this.onSettle();
+    this.run?.end();
+    this.#onSettle(this);
+    this.run = undefined;
+    const attendants = this.#attendants;
+    this.#attendants = undefined;
+    attendants?.forEach((settled) => {
+      this.#holders--;
+      settled();
+    });
   }
 
   /** Tool calls, in order, whose tool the caller offered and whose result is still awaited. */
   openToolCalls(): ToolCall[] {
-    if (this.request.availableTools.length === 0) return [];
+    if (this.#tools === undefined) return [];
     const answered = new Set(this.toolResults().map((result) => result.callId));
-    const offered = new Set(this.request.availableTools.map((tool) => tool.name));
+    const offered = new Set(this.#tools.map((tool) => tool.name));
     return this.#toolCalls().filter((call) => offered.has(call.toolName) && !answered.has(call.callId));
   }
 
@@ -123,20 +199,21 @@ export class TaskRecord {
 
   /** The log folded into one answer. */
   response(): TaskResponse {
-    const text: string[] = [];
-    const response = create(TaskResponseSchema, { taskId: this.id, status: this.status, usage: {} });
-    const { usage } = response;
+    const { status } = this;
+    let content = "";
+    const usage = { promptTokens: 0, completionTokens: 0 };
+    const citations: Citation[] = [];
+    const toolCalls: ToolCall[] = status === Status.REQUIRES_TOOL_CALL ? this.openToolCalls() : [];
     for (const event of this.log.events) {
-      if (event.case === "text") text.push(event.value);
-      else if (event.case === "citation") response.citations.push(event.value);
-      else if (event.case === "usage" && usage !== undefined) {
+      if (event.case === "text") content += event.value;
+      else if (event.case === "citation") citations.push(event.value);
+      else if (event.case === "toolCall" && status !== Status.REQUIRES_TOOL_CALL) toolCalls.push(event.value);
+      else if (event.case === "usage") {
         usage.promptTokens += event.value.promptTokens;
         usage.completionTokens += event.value.completionTokens;
       }
     }
-    response.content = text.join("");
-    response.toolCalls = response.status === Status.REQUIRES_TOOL_CALL ? this.openToolCalls() : this.#toolCalls();
-    return response;
+    return create(TaskResponseSchema, { taskId: this.id, status, content, usage, citations, toolCalls });
   }
 
   /** The task as GetTask shows it. */
@@ -149,26 +226,16 @@ export class TaskRecord {
       response: this.response(),
       nextIndex: this.log.events.length,
       createTime: timestampFromMs(this.createTimeMs),
-      conversationId: this.request.conversationId,
+      conversationId: this.conversationId,
     });
     if (finish?.error !== undefined) task.error = toRpcStatus(finish.error);
-    if (finish !== undefined && finish.status !== Status.REQUIRES_TOOL_CALL && this.endTimeMs !== undefined) {
-      task.endTime = timestampFromMs(this.endTimeMs);
-    }
+    if (finish !== undefined && finish.status !== Status.REQUIRES_TOOL_CALL) task.endTime = timestampFromMs(this.endTimeMs);
     return task;
   }
 }
 
-function nothing(): void {}
-
-/** A digest that is equal for equal requests, whatever the order of their metadata. */
-export function fingerprint(request: TaskRequest): string {
-  const canonical = create(TaskRequestSchema, {
-    ...request,
-    metadata: Object.fromEntries(Object.entries(request.metadata).sort(([a], [b]) => (a < b ? -1 : 1))),
-    toolResults: [],
-    fromIndex: 0,
-    detached: false,
-  });
-  return createHash("sha256").update(toBinary(TaskRequestSchema, canonical)).digest("base64");
-}
+/** How tasks end well; one event for all of them. */
+const finishes = {
+  [Status.COMPLETED]: Object.freeze({ case: "finish", value: Object.freeze({ status: Status.COMPLETED }) }),
+  [Status.REQUIRES_TOOL_CALL]: Object.freeze({ case: "finish", value: Object.freeze({ status: Status.REQUIRES_TOOL_CALL }) }),
+} as const;

@@ -1,4 +1,5 @@
 import { setImmediate as nextTick } from "node:timers/promises";
+import type { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import {
   type Agent,
@@ -9,99 +10,166 @@ import {
   type Task,
   type Yield,
 } from "../agent/index.ts";
-import { type AgentEvent, childEnvelope, type Envelope, failedPrecondition, internal, notFound } from "../core/index.ts";
+import {
+  type AgentEvent,
+  childEnvelope,
+  type Due,
+  deadlineExceeded,
+  type Envelope,
+  failedPrecondition,
+  internal,
+  type Limits,
+  notFound,
+  timers,
+} from "../core/index.ts";
+import type { TaskRecord } from "./record.ts";
 
 /** Events after which an agent that never waits lets the process do something else. */
 const eventsPerBreath = 256;
 
-/** What running an agent needs beside the agent. */
-export interface RunOptions {
-  readonly envelope: Envelope;
+/** What all runs share. */
+export interface Host {
   readonly agents: readonly Agent[];
-  readonly maxCallDepth: number;
+  readonly limits: Limits;
   readonly log: Logger;
 }
 
-/**
- * Runs an agent and hands each of its events to `take`, until that gives false.
- *
- * @throws what the agent throws, or `take`; ConnectError INTERNAL when the agent yields something that is no event.
- */
-export async function runAgent(agent: Agent, task: Task, options: RunOptions & { take: Take }): Promise<void> {
-  let count = 0;
-  for await (const item of agent.run(task, new Context(agent, task, options))) {
-    if (!options.take(toEvent(agent, item))) return;
-    if (++count % eventsPerBreath === 0) await nextTick();
+/** One run of a task's agent, until the task settles: the envelope of everything that it calls, and the way to end it. */
+export class TaskRun implements Envelope {
+  readonly record: TaskRecord;
+  readonly startMs = Date.now();
+  readonly deadlineMs: number;
+  readonly callers = [];
+  readonly #deadline: Due;
+  #over = false;
+  #controller: AbortController | undefined;
+  #stopped: ConnectError | undefined;
+
+  constructor(record: TaskRecord, timeoutMs: number) {
+    this.record = record;
+    this.deadlineMs = this.startMs + timeoutMs;
+    const late = () => record.stop(deadlineExceeded(`the task took longer than its ${Math.round(timeoutMs)} ms`));
+    this.#deadline = timers.schedule(timeoutMs, late);
+  }
+
+  get caller(): string {
+    return this.record.caller;
+  }
+
+  /** Aborted with the ConnectError that ends the task. Made when somebody asks for it: most agents never do. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#stopped !== undefined) this.#controller.abort(this.#stopped);
+    }
+    return this.#controller.signal;
+  }
+
+  /** True when nothing that the agent still yields counts. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  end(): void {
+    this.#over = true;
+    this.#deadline.cancel();
+  }
+
+  abort(error: ConnectError): void {
+    this.#stopped = error;
+    this.#controller?.abort(error);
+  }
+
+  /**
+   * Runs the agent and appends its events to the task's log, until the run is over. An agent that ignores its signal is left behind:
+   * what it still yields is dropped.
+   *
+   * @throws what the agent throws, or the log; ConnectError INTERNAL when the agent yields something that is no event.
+   */
+  async fillLog(task: Task, host: Host): Promise<void> {
+    const { agent, log } = this.record;
+    let count = 0;
+    for await (const item of agent.run(task, new Context({ agent, envelope: this, host }, task))) {
+      if (this.#over) return;
+      log.append(toEvent(agent, item));
+      if (++count % eventsPerBreath === 0) await nextTick();
+    }
   }
 }
 
-/** Takes an event; false when no more are wanted. */
-export type Take = (event: AgentEvent) => boolean;
+/** An agent's place: what is above it, and what is around it. */
+interface Place {
+  readonly agent: Agent;
+  readonly envelope: Envelope;
+  readonly host: Host;
+}
 
 /** Runs an agent for another one, whose own run takes its breaths. */
-async function* eventsOf(agent: Agent, task: Task, options: RunOptions): AsyncGenerator<AgentEvent, void, undefined> {
-  for await (const item of agent.run(task, new Context(agent, task, options))) yield toEvent(agent, item);
+async function* eventsOf(place: Place, task: Task): AsyncGenerator<AgentEvent, void, undefined> {
+  const { agent } = place;
+  for await (const item of agent.run(task, new Context(place, task))) yield toEvent(agent, item);
 }
 
 /** What an agent gets. Logger and directory come to be when it asks for them. */
 class Context implements AgentContext {
-  readonly #agent: Agent;
+  readonly #place: Place;
   readonly #task: Task;
-  readonly #options: RunOptions;
   #log: Logger | undefined;
   #agents: AgentDirectory | undefined;
 
-  constructor(agent: Agent, task: Task, options: RunOptions) {
-    this.#agent = agent;
+  constructor(place: Place, task: Task) {
+    this.#place = place;
     this.#task = task;
-    this.#options = options;
-    this.timeoutMs = this.timeoutMs.bind(this); // agents take it apart
   }
 
   get signal(): AbortSignal {
-    return this.#options.envelope.signal;
+    return this.#place.envelope.signal;
   }
 
-  timeoutMs(): number {
-    return Math.max(0, this.#options.envelope.deadlineMs - Date.now());
+  /** A function that can be taken from its context: agents do. */
+  get timeoutMs(): () => number {
+    return () => Math.max(0, this.#place.envelope.deadlineMs - Date.now());
   }
 
   get log(): Logger {
-    this.#log ??= this.#options.log.child({ agent: this.#agent.name, taskId: this.#task.id });
+    const { agent, host } = this.#place;
+    this.#log ??= host.log.child({ agent: agent.name, taskId: this.#task.id });
     return this.#log;
   }
 
   get agents(): AgentDirectory {
-    this.#agents ??= directoryOf(this.#agent, this.#task, this.#options);
+    this.#agents ??= directoryOf(this.#place, this.#task);
     return this.#agents;
   }
 }
 
-function directoryOf(agent: Agent, task: Task, options: RunOptions): AgentDirectory {
-  const others = options.agents.filter((other) => other !== agent);
+function directoryOf({ agent, envelope, host }: Place, task: Task): AgentDirectory {
+  const others = host.agents.filter((other) => other !== agent);
   return {
     cards: others.map(cardOf),
     capability(name) {
       const found = others.find((other) => other.capabilities.includes(name));
       if (found === undefined) throw notFound({ type: "capability", name });
-      return handleOf(found, task, { ...options, envelope: childEnvelope(options.envelope, agent.name) });
+      return handleOf({ agent: found, envelope: childEnvelope(envelope, agent.name), host }, task);
     },
   };
 }
 
-function handleOf(agent: Agent, parent: Task, options: RunOptions): AgentHandle {
+function handleOf(place: Place, parent: Task): AgentHandle {
+  const { agent, envelope, host } = place;
   return {
     card: cardOf(agent),
     stream(content, { metadata = {} } = {}) {
-      const { callers } = options.envelope;
-      if (callers.length >= options.maxCallDepth) {
+      const { callers } = envelope;
+      const { maxCallDepth } = host.limits;
+      if (callers.length >= maxCallDepth) {
         throw failedPrecondition({
           type: "CALL_DEPTH",
           subject: agent.name,
-          description: `agents call each other more than ${options.maxCallDepth} deep: ${callers.join(" → ")}`,
+          description: `agents call each other more than ${maxCallDepth} deep: ${callers.join(" → ")}`,
         });
       }
-      return eventsOf(agent, { ...parent, content, metadata }, options);
+      return eventsOf(place, { ...parent, content, metadata });
     },
   };
 }

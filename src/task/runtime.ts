@@ -1,27 +1,22 @@
 import { randomUUID } from "node:crypto";
 import { ConnectError } from "@connectrpc/connect";
-import type { Logger } from "pino";
 import type { Agent, Task } from "../agent/index.ts";
 import { Status, type TaskRequest, type ToolResult } from "../contract/index.ts";
 import {
-  type AgentEvent,
   alreadyExists,
   cancelled,
-  deadlineExceeded,
-  type Envelope,
   failedPrecondition,
   internal,
   invalidArgument,
   type Limits,
   notFound,
   resourceExhausted,
-  timers,
   unavailable,
 } from "../core/index.ts";
-import { BoundedMap } from "./bounded-map.ts";
 import { type Conversations, createConversations } from "./conversations.ts";
-import { fingerprint, TaskRecord } from "./record.ts";
-import { runAgent } from "./run.ts";
+import { TaskRecord } from "./record.ts";
+import { type Host, TaskRun } from "./run.ts";
+import { TaskTable } from "./table.ts";
 import { validateTaskRequest } from "./validate.ts";
 
 /** Who calls, and how long they are ready to wait. */
@@ -36,12 +31,6 @@ export interface Caller {
   readonly timeoutMs: number | undefined;
 }
 
-export interface RuntimeOptions {
-  readonly agents: readonly Agent[];
-  readonly limits: Limits;
-  readonly log: Logger;
-}
-
 /** How long a caller that was turned away for want of room should wait. */
 const busyRetryMs = 1_000;
 const sweepIntervalMs = 30_000;
@@ -49,38 +38,35 @@ const sweepIntervalMs = 30_000;
 /** Runs tasks: starts them, lets callers attach to them, continues and cancels them, and forgets them in the end. */
 export class TaskRuntime {
   readonly limits: Limits;
-  readonly #options: RuntimeOptions;
-  readonly #running = new Map<string, TaskRecord>();
-  readonly #ended: BoundedMap<TaskRecord>;
+  readonly #host: Host;
+  readonly #agentsByName: ReadonlyMap<string, Agent>;
+  readonly #tasks: TaskTable;
   readonly #conversations: Conversations;
   readonly #sweeper: NodeJS.Timeout;
   #closed: ConnectError | undefined;
   #emptied: () => void = () => {};
 
-  constructor(options: RuntimeOptions) {
-    const { limits } = options;
+  constructor(host: Host) {
+    const { agents, limits } = host;
     this.limits = limits;
-    this.#options = options;
+    this.#host = host;
+    this.#agentsByName = new Map(agents.map((agent) => [agent.name, agent]));
+    this.#tasks = new TaskTable(limits);
     this.#conversations = createConversations(limits);
-    this.#ended = new BoundedMap({
-      maxEntries: limits.maxEndedTasks,
-      maxBytes: limits.maxEndedTasksBytes,
-      ttlMs: limits.endedTaskTtlMs,
-    });
     this.#sweeper = setInterval(() => {
-      this.#ended.sweep();
+      this.#tasks.sweep();
       this.#conversations.sweep();
     }, sweepIntervalMs);
     this.#sweeper.unref();
   }
 
   get agents(): readonly Agent[] {
-    return this.#options.agents;
+    return this.#host.agents;
   }
 
   /** Tasks at work now. */
   get runningCount(): number {
-    return this.#running.size;
+    return this.#tasks.runningCount;
   }
 
   /**
@@ -91,10 +77,10 @@ export class TaskRuntime {
    */
   submit(request: TaskRequest, caller: Caller): TaskRecord {
     validateTaskRequest(request, this.limits);
-    const known = request.taskId === "" ? undefined : this.#lookUp(request.taskId, caller.identity);
+    const known = request.taskId === "" ? undefined : this.#tasks.get(caller.identity, request.taskId);
     if (request.toolResults.length > 0) return this.#continue(known, request, caller);
     if (known === undefined) return this.#start(request, caller);
-    if (fingerprint(known.request) === fingerprint(request)) {
+    if (known.isAskedBy(request)) {
       known.detached ||= request.detached;
       return known;
     }
@@ -106,7 +92,7 @@ export class TaskRuntime {
 
   /** @throws ConnectError NOT_FOUND when the caller has no such task, or it has been forgotten. */
   find(taskId: string, identity: string): TaskRecord {
-    const record = this.#lookUp(taskId, identity);
+    const record = this.#tasks.get(identity, taskId);
     if (record === undefined) throw notFound({ type: "task", name: taskId, hint: "it never was, or it was forgotten" });
     return record;
   }
@@ -126,7 +112,7 @@ export class TaskRuntime {
 
   /** Settles when no task is at work. */
   async idle(): Promise<void> {
-    if (this.#running.size === 0) return;
+    if (this.runningCount === 0) return;
     await new Promise<void>((resolve) => {
       this.#emptied = resolve;
     });
@@ -134,27 +120,24 @@ export class TaskRuntime {
 
   /** Ends every task at work. */
   stopAll(reason: ConnectError): void {
-    for (const record of this.#running.values()) record.stop(reason);
-  }
-
-  #lookUp(taskId: string, identity: string): TaskRecord | undefined {
-    const key = keyOf(taskId, identity);
-    return this.#running.get(key) ?? this.#ended.get(key);
+    for (const record of this.#tasks.running()) record.stop(reason);
   }
 
   #start(request: TaskRequest, caller: Caller): TaskRecord {
     const id = request.taskId === "" ? randomUUID() : request.taskId;
     const agent = this.findAgent(request.agentId);
     this.#admit();
-    const record = new TaskRecord({ id, caller: caller.identity, agent, request, limits: this.limits });
+    const { limits } = this;
+    const record = new TaskRecord({ id, caller: caller.identity, agent, request, limits, onSettle: this.#onSettle });
+    this.#tasks.add(record);
     this.#run(record, caller);
     return record;
   }
 
   /** @throws ConnectError NOT_FOUND when no agent has this name. The empty name is the first agent. */
   findAgent(name: string): Agent {
-    const { agents } = this.#options;
-    const agent = name === "" ? agents[0] : agents.find((each) => each.name === name);
+    const { agents } = this;
+    const agent = name === "" ? agents[0] : this.#agentsByName.get(name);
     if (agent !== undefined) return agent;
     throw notFound({ type: "agent", name, hint: `the agents here are ${agents.map((each) => each.name).join(", ")}` });
   }
@@ -168,7 +151,7 @@ export class TaskRuntime {
     }
     checkAnswers(record, request.toolResults);
     this.#admit();
-    this.#ended.delete(keyOf(record.id, record.caller));
+    this.#tasks.resume(record);
     record.log.reopen();
     for (const value of request.toolResults) record.log.append({ case: "toolResult", value });
     this.#run(record, caller);
@@ -178,66 +161,47 @@ export class TaskRuntime {
   #admit(): void {
     if (this.#closed !== undefined) throw this.#closed;
     const { maxRunningTasks } = this.limits;
-    if (this.#running.size < maxRunningTasks) return;
+    if (this.runningCount < maxRunningTasks) return;
     const description = `${maxRunningTasks} tasks are at work, the most allowed; try again in a second`;
     throw resourceExhausted({ subject: "running tasks", description, retryMs: busyRetryMs });
   }
 
   #run(record: TaskRecord, caller: Caller): void {
-    const key = keyOf(record.id, record.caller);
-    const startMs = Date.now();
-    const timeoutMs = Math.min(caller.timeoutMs ?? this.limits.maxDeadlineMs, this.limits.maxDeadlineMs);
-    const late = () => record.stop(deadlineExceeded(`the task took longer than its ${Math.round(timeoutMs)} ms`));
-    const deadline = timers.schedule(timeoutMs, late);
-    this.#running.set(key, record);
-    record.onSettle = () => {
-      deadline.cancel();
-      if (this.#running.get(key) === record) this.#running.delete(key);
-      this.#ended.set(key, record, record.log.bytes + record.request.content.length);
-      this.#logSettled(record, startMs);
-      if (this.#running.size === 0) this.#emptied();
-    };
-    void this.#fill(record, startMs + timeoutMs);
+    const { maxDeadlineMs } = this.limits;
+    const run = new TaskRun(record, Math.min(caller.timeoutMs ?? maxDeadlineMs, maxDeadlineMs));
+    record.run = run;
+    void this.#fill(run);
   }
 
-  #logSettled(record: TaskRecord, startMs: number): void {
-    const { log } = this.#options;
+  /** One function for all tasks. */
+  readonly #onSettle = (record: TaskRecord): void => {
+    this.#tasks.end(record);
+    this.#logSettled(record);
+    if (this.runningCount === 0) this.#emptied();
+  };
+
+  #logSettled(record: TaskRecord): void {
+    const { log } = this.#host;
     if (!log.isLevelEnabled("debug")) return;
-    const { id: taskId, agent, status } = record;
-    log.debug({ taskId, agent: agent.name, status: Status[status], ms: Date.now() - startMs }, "task settled");
+    const { id: taskId, agent, status, createTimeMs, endTimeMs } = record;
+    log.debug({ taskId, agent: agent.name, status: Status[status], ms: endTimeMs - createTimeMs }, "task settled");
   }
 
-  /**
-   * Fills the record's log until it settles. Never throws. An agent that ignores its signal is left behind when the task is stopped:
-   * what it still yields is dropped.
-   */
-  async #fill(record: TaskRecord, deadlineMs: number): Promise<void> {
-    const envelope: Envelope = {
-      get signal() {
-        return record.signal;
-      },
-      deadlineMs,
-      callers: [],
-      caller: record.caller,
-    };
-    const take = (event: AgentEvent) => {
-      if (record.stopped) return false;
-      record.log.append(event);
-      return true;
-    };
+  /** Fills the record's log until it settles. Never throws. */
+  async #fill(run: TaskRun): Promise<void> {
+    const { record } = run;
     try {
-      const options = { ...this.#options, envelope, maxCallDepth: this.limits.maxCallDepth, take };
-      await runAgent(record.agent, this.#taskOf(record), options);
-      if (!record.stopped) this.#finish(record);
+      await run.fillLog(this.#taskOf(record), this.#host);
+      if (!run.over) this.#finish(record);
     } catch (thrown) {
-      if (!record.stopped) this.#fail(record, thrown);
+      if (!run.over) this.#fail(record, thrown);
     }
   }
 
   #finish(record: TaskRecord): void {
     const waits = record.openToolCalls().length > 0;
-    record.settle({ status: waits ? Status.REQUIRES_TOOL_CALL : Status.COMPLETED });
-    const { conversationId, content } = record.request;
+    record.settle(waits ? Status.REQUIRES_TOOL_CALL : Status.COMPLETED);
+    const { conversationId, content } = record;
     if (waits || conversationId === "") return;
     this.#conversations.append(record.caller, conversationId, {
       taskId: record.id,
@@ -251,14 +215,13 @@ export class TaskRuntime {
     const name = record.agent.name;
     const error =
       thrown instanceof ConnectError ? thrown : internal(`agent "${name}" failed in an unforeseen way`, { cause: thrown });
-    if (error.cause !== undefined)
-      this.#options.log.error({ err: error.cause, agent: name, taskId: record.id }, "agent failed");
+    if (error.cause !== undefined) this.#host.log.error({ err: error.cause, agent: name, taskId: record.id }, "agent failed");
     record.fail(error);
   }
 
   #taskOf(record: TaskRecord): Task {
-    const { content, metadata, availableTools, conversationId } = record.request;
-    const task = { id: record.id, content, metadata, availableTools, toolResults: record.toolResults() };
+    const { id, content, metadata, tools: availableTools, conversationId } = record;
+    const task = { id, content, metadata, availableTools, toolResults: record.toolResults() };
     if (conversationId === "") return task;
     return { ...task, conversation: this.#conversations.read(record.caller, conversationId) };
   }
@@ -267,10 +230,6 @@ export class TaskRuntime {
 /** The error of a server that is closing. */
 export function drainingError(): ConnectError {
   return unavailable("the server is shutting down; call another replica or try again", busyRetryMs);
-}
-
-function keyOf(taskId: string, identity: string): string {
-  return `${identity}\n${taskId}`;
 }
 
 /** True when every result has been given before, the same: the caller repeats a call whose answer it missed. */

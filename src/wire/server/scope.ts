@@ -1,5 +1,6 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
+import { Few } from "../../core/index.ts";
 import type { ServerExchange } from "../exchange.ts";
 import { toHeaders } from "../headers.ts";
 import type { CallHooks, ServerMethod } from "./method.ts";
@@ -22,7 +23,7 @@ export class CallScope implements HandlerContext {
   #controller: AbortController | undefined;
   #aborted: ConnectError | undefined;
   #deadlineMs: number | undefined;
-  #listeners: Set<AbortListener> | undefined;
+  #listeners: Few<AbortListener> | undefined;
   /** What the handler set, if it set anything. */
   touchedHeader: Headers | undefined;
   touchedTrailer: Headers | undefined;
@@ -80,7 +81,7 @@ export class CallScope implements HandlerContext {
   /** See {@link onCallAbort}. */
   onAbort(listener: AbortListener): () => void {
     if (this.#aborted !== undefined) queueMicrotask(() => listener(this.#aborted));
-    this.#listeners ??= new Set();
+    this.#listeners ??= new Few();
     const listeners = this.#listeners;
     listeners.add(listener);
     return () => void listeners.delete(listener);
@@ -99,7 +100,7 @@ export class CallScope implements HandlerContext {
   abort(reason: ConnectError = ended): void {
     if (this.#aborted !== undefined) return;
     this.#aborted = reason;
-    for (const listener of this.#listeners ?? []) listener(reason);
+    this.#listeners?.forEach((listener) => void listener(reason));
     this.#controller?.abort(reason);
   }
 }
