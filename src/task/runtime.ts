@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { ConnectError } from "@connectrpc/connect";
 import type { Agent, Task } from "../agent/index.ts";
 import { Status, type TaskRequest, type ToolResult } from "../contract/index.ts";
@@ -14,6 +13,7 @@ import {
   unavailable,
 } from "../core/index.ts";
 import { type Conversations, createConversations } from "./conversations.ts";
+import { newId } from "./id.ts";
 import { TaskRecord } from "./record.ts";
 import { type Host, TaskRun } from "./run.ts";
 import { TaskTable } from "./table.ts";
@@ -124,7 +124,7 @@ export class TaskRuntime {
   }
 
   #start(request: TaskRequest, caller: Caller): TaskRecord {
-    const id = request.taskId === "" ? randomUUID() : request.taskId;
+    const id = request.taskId === "" ? newId() : request.taskId;
     const agent = this.findAgent(request.agentId);
     this.#admit();
     const { limits } = this;
