@@ -1,11 +1,11 @@
-import { randomUUID } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import type { ConverseRequest, StartTurn, TaskRequest, ToolResult } from "../contract/index.ts";
 import { TaskRequestSchema } from "../contract/index.ts";
-import { type FieldViolation, failedPrecondition, invalidArgument, resourceExhausted, toPeerError } from "../core/index.ts";
+import { failedPrecondition, invalidArgument, resourceExhausted, toPeerError } from "../core/index.ts";
+import { newId } from "./id.ts";
 import type { TaskRecord } from "./record.ts";
 import type { Caller, TaskRuntime } from "./runtime.ts";
-import { checkId, checkToolResults, validateTurn } from "./validate.ts";
+import { Check, validateTurn } from "./validate.ts";
 
 /** A turn that waits for the ones before it. */
 export interface QueuedTurn {
@@ -93,11 +93,11 @@ export class TurnQueue {
     if (this.#started) return;
     this.#started = true;
     const { limits } = this.#runtime;
-    throwIfAny([
-      ...checkId("conversation_id", request.conversationId, limits),
-      ...checkId("agent_id", request.agentId, limits),
-    ]);
-    this.conversationId = request.conversationId === "" ? randomUUID() : request.conversationId;
+    const check = new Check(limits);
+    check.id("conversation_id", request.conversationId);
+    check.id("agent_id", request.agentId);
+    check.finish();
+    this.conversationId = request.conversationId === "" ? newId() : request.conversationId;
     this.#agentId = this.#runtime.findAgent(request.agentId).name;
   }
 
@@ -110,7 +110,7 @@ export class TurnQueue {
     }
     const { taskId, content, metadata, availableTools } = turn;
     const request = create(TaskRequestSchema, {
-      taskId: taskId === "" ? randomUUID() : taskId,
+      taskId: taskId === "" ? newId() : taskId,
       agentId: this.#agentId,
       conversationId: this.conversationId,
       content,
@@ -121,7 +121,9 @@ export class TurnQueue {
   }
 
   #toolResult(result: ToolResult): void {
-    throwIfAny(checkToolResults("tool_result", [result], this.#runtime.limits));
+    const check = new Check(this.#runtime.limits);
+    check.toolResults("tool_result", [result]);
+    check.finish();
     const open = this.current?.openToolCalls() ?? [];
     const given = this.#results.some((each) => each.callId === result.callId);
     if (given || !open.some((call) => call.callId === result.callId)) {
@@ -155,8 +157,4 @@ export class TurnQueue {
     }
     signal.throwIfAborted();
   }
-}
-
-function throwIfAny(violations: readonly FieldViolation[]): void {
-  if (violations.length > 0) throw invalidArgument(violations);
 }

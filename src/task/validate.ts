@@ -6,102 +6,113 @@ const toolNamePattern = /^[A-Za-z0-9_.-]{1,64}$/;
 
 /** @throws ConnectError INVALID_ARGUMENT that names every field of the request that is wrong. */
 export function validateTaskRequest(request: TaskRequest, limits: Limits): void {
-  const violations = [
-    ...checkId("task_id", request.taskId, limits),
-    ...checkId("agent_id", request.agentId, limits),
-    ...checkId("conversation_id", request.conversationId, limits),
-    ...(request.toolResults.length === 0 ? checkContent("content", request.content) : []),
-    ...checkMetadata("metadata", request.metadata, limits),
-    ...checkTools("available_tools", request.availableTools, limits),
-    ...checkToolResults("tool_results", request.toolResults, limits),
-  ];
-  if (request.fromIndex < 0) {
-    violations.push({ field: "from_index", description: `is ${request.fromIndex}; it must be 0 or more` });
-  }
+  const check = new Check(limits);
+  check.id("task_id", request.taskId);
+  check.id("agent_id", request.agentId);
+  check.id("conversation_id", request.conversationId);
+  if (request.toolResults.length === 0) check.content("content", request.content);
+  check.metadata("metadata", request.metadata);
+  check.tools("available_tools", request.availableTools);
+  check.toolResults("tool_results", request.toolResults);
+  if (request.fromIndex < 0) check.refuse("from_index", `is ${request.fromIndex}; it must be 0 or more`);
   if (request.toolResults.length > 0 && request.taskId === "") {
-    violations.push({ field: "task_id", description: "is missing; tool_results need the task that they continue" });
+    check.refuse("task_id", "is missing; tool_results need the task that they continue");
   }
-  if (violations.length > 0) throw invalidArgument(violations);
+  check.finish();
 }
 
 /** @throws ConnectError INVALID_ARGUMENT that names every field of the turn that is wrong. */
 export function validateTurn(turn: StartTurn, limits: Limits): void {
-  const violations = [
-    ...checkId("start_turn.task_id", turn.taskId, limits),
-    ...checkContent("start_turn.content", turn.content),
-    ...checkMetadata("start_turn.metadata", turn.metadata, limits),
-    ...checkTools("start_turn.available_tools", turn.availableTools, limits),
-  ];
-  if (violations.length > 0) throw invalidArgument(violations);
+  const check = new Check(limits);
+  check.id("start_turn.task_id", turn.taskId);
+  check.content("start_turn.content", turn.content);
+  check.metadata("start_turn.metadata", turn.metadata);
+  check.tools("start_turn.available_tools", turn.availableTools);
+  check.finish();
 }
 
 /** @throws ConnectError INVALID_ARGUMENT when the id is missing or malformed. */
 export function validateTaskId(taskId: string, limits: Limits): void {
-  const violations = checkId("task_id", taskId, limits);
-  if (taskId === "") violations.push({ field: "task_id", description: "is missing; name the task" });
-  if (violations.length > 0) throw invalidArgument(violations);
+  const check = new Check(limits);
+  check.id("task_id", taskId);
+  if (taskId === "") check.refuse("task_id", "is missing; name the task");
+  check.finish();
 }
 
-/** What is wrong with an id that may be empty. */
-export function checkId(field: string, id: string, { maxIdChars }: Limits): FieldViolation[] {
-  if (id.length > maxIdChars) {
-    return [{ field, description: `has ${id.length} characters; at most ${maxIdChars} are allowed` }];
+/** Collects what is wrong with a message, field by field. */
+export class Check {
+  readonly #limits: Limits;
+  #violations: FieldViolation[] | undefined;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
   }
-  return idPattern.test(id) ? [] : [{ field, description: "must be printable ASCII without spaces" }];
-}
 
-/** What is wrong with tool results, taken by themselves. */
-export function checkToolResults(field: string, results: readonly ToolResult[], limits: Limits): FieldViolation[] {
-  if (results.length > limits.maxTools) return [tooMany(field, results.length, limits.maxTools)];
-  return results.flatMap((result, index) => [
-    ...checkId(`${field}[${index}].call_id`, result.callId, limits),
-    ...(result.callId === "" ? [{ field: `${field}[${index}].call_id`, description: "is missing; name the tool call" }] : []),
-    ...(result.isError || isJson(result.resultJson) ? [] : [notJson(`${field}[${index}].result_json`, "JSON")]),
-  ]);
-}
+  refuse(field: string, description: string): void {
+    this.#violations ??= [];
+    this.#violations.push({ field, description });
+  }
 
-function checkContent(field: string, content: string): FieldViolation[] {
-  return content.trim() === "" ? [{ field, description: "is missing; say what is asked" }] : [];
-}
+  /** @throws ConnectError INVALID_ARGUMENT that names every field that is wrong. */
+  finish(): void {
+    if (this.#violations !== undefined) throw invalidArgument(this.#violations);
+  }
 
-function checkMetadata(field: string, metadata: Record<string, string>, limits: Limits): FieldViolation[] {
-  const entries = Object.entries(metadata);
-  if (entries.length > limits.maxMetadataEntries) return [tooMany(field, entries.length, limits.maxMetadataEntries)];
-  return entries.flatMap(([key, value]) => {
-    if (key === "" || key.length > limits.maxMetadataKeyChars) {
-      return [{ field, description: `has a key of ${key.length} characters; 1 to ${limits.maxMetadataKeyChars} are allowed` }];
+  /** An id may be empty. */
+  id(field: string, id: string): void {
+    const { maxIdChars } = this.#limits;
+    if (id === "") return;
+    if (id.length > maxIdChars) this.refuse(field, `has ${id.length} characters; at most ${maxIdChars} are allowed`);
+    else if (!idPattern.test(id)) this.refuse(field, "must be printable ASCII without spaces");
+  }
+
+  content(field: string, content: string): void {
+    if (content.trim() === "") this.refuse(field, "is missing; say what is asked");
+  }
+
+  metadata(field: string, metadata: Record<string, string>): void {
+    const { maxMetadataEntries, maxMetadataKeyChars, maxMetadataValueChars } = this.#limits;
+    const keys = Object.keys(metadata);
+    if (this.#tooMany(field, keys.length, maxMetadataEntries)) return;
+    for (const key of keys) {
+      const { length } = metadata[key] ?? "";
+      if (key === "" || key.length > maxMetadataKeyChars) {
+        this.refuse(field, `has a key of ${key.length} characters; 1 to ${maxMetadataKeyChars} are allowed`);
+      } else if (length > maxMetadataValueChars) {
+        this.refuse(`${field}["${key}"]`, `has ${length} characters; at most ${maxMetadataValueChars} are allowed`);
+      }
     }
-    if (value.length <= limits.maxMetadataValueChars) return [];
-    const description = `has ${value.length} characters; at most ${limits.maxMetadataValueChars} are allowed`;
-    return [{ field: `${field}["${key}"]`, description }];
-  });
-}
+  }
 
-function checkTools(field: string, tools: readonly ToolDefinition[], limits: Limits): FieldViolation[] {
-  if (tools.length > limits.maxTools) return [tooMany(field, tools.length, limits.maxTools)];
-  const names = new Set<string>();
-  return tools.flatMap((tool, index) => {
-    const violations: FieldViolation[] = [];
-    const at = `${field}[${index}]`;
-    if (!toolNamePattern.test(tool.name)) {
-      violations.push({ field: `${at}.name`, description: "must be 1 to 64 of A-Z a-z 0-9 _ . -" });
-    } else if (names.has(tool.name)) {
-      violations.push({ field: `${at}.name`, description: `repeats "${tool.name}"; names must be distinct` });
+  tools(field: string, tools: readonly ToolDefinition[]): void {
+    if (tools.length === 0 || this.#tooMany(field, tools.length, this.#limits.maxTools)) return;
+    const names = new Set<string>();
+    for (const [index, { name, parametersJsonSchema: schema }] of tools.entries()) {
+      const at = `${field}[${index}]`;
+      if (!toolNamePattern.test(name)) this.refuse(`${at}.name`, "must be 1 to 64 of A-Z a-z 0-9 _ . -");
+      else if (names.has(name)) this.refuse(`${at}.name`, `repeats "${name}"; names must be distinct`);
+      names.add(name);
+      if (schema !== "" && !isJson(schema, isPlainObject)) {
+        this.refuse(`${at}.parameters_json_schema`, "must be a JSON object in text form");
+      }
     }
-    names.add(tool.name);
-    const schema = tool.parametersJsonSchema;
-    if (schema !== "" && !isJson(schema, isPlainObject))
-      violations.push(notJson(`${at}.parameters_json_schema`, "a JSON object"));
-    return violations;
-  });
-}
+  }
 
-function tooMany(field: string, count: number, most: number): FieldViolation {
-  return { field, description: `has ${count} entries; at most ${most} are allowed` };
-}
+  /** Tool results, taken by themselves. */
+  toolResults(field: string, results: readonly ToolResult[]): void {
+    if (results.length === 0 || this.#tooMany(field, results.length, this.#limits.maxTools)) return;
+    for (const [index, { callId, isError, resultJson }] of results.entries()) {
+      const at = `${field}[${index}]`;
+      this.id(`${at}.call_id`, callId);
+      if (callId === "") this.refuse(`${at}.call_id`, "is missing; name the tool call");
+      if (!isError && !isJson(resultJson)) this.refuse(`${at}.result_json`, "must be JSON in text form");
+    }
+  }
 
-function notJson(field: string, what: string): FieldViolation {
-  return { field, description: `must be ${what} in text form` };
+  #tooMany(field: string, count: number, most: number): boolean {
+    if (count > most) this.refuse(field, `has ${count} entries; at most ${most} are allowed`);
+    return count > most;
+  }
 }
 
 function isJson(text: string, holds: (value: unknown) => boolean = () => true): boolean {
