@@ -52,8 +52,8 @@ export class TaskRecord {
   readonly conversationId: string;
   readonly log: TaskLog;
   readonly createTimeMs = Date.now();
-  /** When it settled last. */
-  endTimeMs = 0;
+  /** From its creation until it settled last. */
+  #lastedMs = 0;
   /** Lets the task run on when nobody waits for it. Set by any caller that asks for it. */
   detached: boolean;
   /** The agent at work; undefined when the task has settled. */
@@ -83,6 +83,11 @@ export class TaskRecord {
     this.#namesAgent = request.agentId !== "";
     this.#metadata = Object.keys(request.metadata).length === 0 ? undefined : request.metadata;
     this.#tools = request.availableTools.length === 0 ? undefined : request.availableTools;
+  }
+
+  /** When it settled last. */
+  get endTimeMs(): number {
+    return this.createTimeMs + this.#lastedMs; // a date of its own would be one more object to keep
   }
 
   get metadata(): Readonly<Record<string, string>> {
@@ -169,7 +174,7 @@ export class TaskRecord {
   #settle(finish: TaskEvent): void {
     if (this.log.settled) return;
     this.log.append(finish);
-    this.endTimeMs = Date.now();
+    this.#lastedMs = Date.now() - this.createTimeMs;
     this.run?.end();
     this.#onSettle(this);
     this.run = undefined;

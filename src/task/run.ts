@@ -1,4 +1,3 @@
-import { setImmediate as nextTick } from "node:timers/promises";
 import type { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import {
@@ -24,9 +23,6 @@ import {
 } from "../core/index.ts";
 import type { TaskRecord } from "./record.ts";
 
-/** Events after which an agent that never waits lets the process do something else. */
-const eventsPerBreath = 256;
-
 /** What all runs share. */
 export interface Host {
   readonly agents: readonly Agent[];
@@ -34,12 +30,15 @@ export interface Host {
   readonly log: Logger;
 }
 
+/** A task has no agents above it. */
+const none: readonly string[] = [];
+
 /** One run of a task's agent, until the task settles: the envelope of everything that it calls, and the way to end it. */
 export class TaskRun implements Envelope {
   readonly record: TaskRecord;
   readonly startMs = Date.now();
   readonly deadlineMs: number;
-  readonly callers = [];
+  readonly callers = none;
   readonly #deadline: Due;
   #over = false;
   #controller: AbortController | undefined;
@@ -80,20 +79,10 @@ export class TaskRun implements Envelope {
     this.#controller?.abort(error);
   }
 
-  /**
-   * Runs the agent and appends its events to the task's log, until the run is over. An agent that ignores its signal is left behind:
-   * what it still yields is dropped.
-   *
-   * @throws what the agent throws, or the log; ConnectError INTERNAL when the agent yields something that is no event.
-   */
-  async fillLog(task: Task, host: Host): Promise<void> {
-    const { agent, log } = this.record;
-    let count = 0;
-    for await (const item of agent.run(task, new Context({ agent, envelope: this, host }, task))) {
-      if (this.#over) return;
-      log.append(toEvent(agent, item));
-      if (++count % eventsPerBreath === 0) await nextTick();
-    }
+  /** Starts the agent. */
+  start(task: Task, host: Host): AsyncIterable<Yield> {
+    const { agent } = this.record;
+    return agent.run(task, new Context({ agent, envelope: this, host }, task));
   }
 }
 
@@ -174,7 +163,8 @@ function handleOf(place: Place, parent: Task): AgentHandle {
   };
 }
 
-function toEvent(agent: Agent, item: Yield): AgentEvent {
+/** @throws ConnectError INTERNAL for what is no event. */
+export function toEvent(agent: Agent, item: Yield): AgentEvent {
   if (typeof item === "string") return { case: "text", value: item };
   if (typeof item === "object" && item !== null && "case" in item && "value" in item) return item;
   const cause = new TypeError(`agent "${agent.name}" yielded ${typeof item}; yield a string or an event such as citation(…)`);

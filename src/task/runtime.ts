@@ -1,3 +1,4 @@
+import { setImmediate as nextTick } from "node:timers/promises";
 import { ConnectError } from "@connectrpc/connect";
 import type { Agent, Task } from "../agent/index.ts";
 import { Status, type TaskRequest, type ToolResult } from "../contract/index.ts";
@@ -15,7 +16,7 @@ import {
 import { type Conversations, createConversations } from "./conversations.ts";
 import { newId } from "./id.ts";
 import { TaskRecord } from "./record.ts";
-import { type Host, TaskRun } from "./run.ts";
+import { type Host, TaskRun, toEvent } from "./run.ts";
 import { TaskTable } from "./table.ts";
 import { validateTaskRequest } from "./validate.ts";
 
@@ -33,6 +34,8 @@ export interface Caller {
 
 /** How long a caller that was turned away for want of room should wait. */
 const busyRetryMs = 1_000;
+/** Events after which an agent that never waits lets the process do something else. */
+const eventsPerBreath = 256;
 const sweepIntervalMs = 30_000;
 
 /** Runs tasks: starts them, lets callers attach to them, continues and cancels them, and forgets them in the end. */
@@ -187,11 +190,19 @@ export class TaskRuntime {
     log.debug({ taskId, agent: agent.name, status: Status[status], ms: endTimeMs - createTimeMs }, "task settled");
   }
 
-  /** Fills the record's log until it settles. Never throws. */
+  /**
+   * Fills the record's log until it settles. Never throws. An agent that ignores its signal is left behind when the task is stopped:
+   * what it still yields is dropped.
+   */
   async #fill(run: TaskRun): Promise<void> {
     const { record } = run;
+    let count = 0;
     try {
-      await run.fillLog(this.#taskOf(record), this.#host);
+      for await (const item of run.start(this.#taskOf(record), this.#host)) {
+        if (run.over) return;
+        record.log.append(toEvent(record.agent, item));
+        if (++count % eventsPerBreath === 0) await nextTick();
+      }
       if (!run.over) this.#finish(record);
     } catch (thrown) {
       if (!run.over) this.#fail(record, thrown);
