@@ -37,10 +37,8 @@ export function toolCall(call: { name: string; arguments: unknown; id?: string }
 
 /** The event that counts model tokens used since the last one. */
 export function usage(tokens: { prompt: number; completion: number }): AgentEvent {
-  return {
-    case: "usage",
-    value: create(TokenUsageSchema, { promptTokens: tokens.prompt, completionTokens: tokens.completion }),
-  };
+  const { prompt: promptTokens = 0, completion: completionTokens = 0 } = tokens;
+  return { case: "usage", value: { $typeName: TokenUsageSchema.typeName, promptTokens, completionTokens } }; // as `create` would
 }
 
 function range(unit: SourceRange_Unit, position: number | readonly [first: number, last: number]) {

@@ -8,6 +8,9 @@ export interface LogEntry {
   readonly isFinal: boolean;
 }
 
+/** An event as it is kept. Most are texts, and a bare string is one: an object less. */
+export type KeptEvent = string | TaskEvent;
+
 /** Fixed share of an event's memory beside its strings; keeps a flood of empty events bounded too. */
 const eventOverheadBytes = 64;
 
@@ -19,7 +22,7 @@ const eventOverheadBytes = 64;
  */
 export class TaskLog {
   readonly #bounds: { readonly maxTaskEvents: number; readonly maxTaskBytes: number };
-  readonly #events: TaskEvent[] = [];
+  #events: KeptEvent[] = [];
   #waiting: Set<() => void> | undefined;
   #bytes = 0;
   #settled = false;
@@ -28,7 +31,7 @@ export class TaskLog {
     this.#bounds = bounds;
   }
 
-  get events(): readonly TaskEvent[] {
+  get events(): readonly KeptEvent[] {
     return this.#events;
   }
 
@@ -46,12 +49,13 @@ export class TaskLog {
    *
    * @throws ConnectError RESOURCE_EXHAUSTED when the log is full.
    */
-  append(event: TaskEvent): void {
+  append(event: KeptEvent): void {
     const bytes = this.#bytes + sizeOf(event);
-    if (event.case !== "finish") this.#checkBounds(bytes);
+    const isFinish = typeof event === "object" && event.case === "finish";
+    if (!isFinish) this.#checkBounds(bytes);
     this.#events.push(event);
     this.#bytes = bytes;
-    if (event.case === "finish") this.#settled = true;
+    if (isFinish) this.#settle();
     if (this.#waiting !== undefined) for (const wake of this.#waiting) wake();
   }
 
@@ -68,7 +72,8 @@ export class TaskLog {
   async *read(from: number, signal: AbortSignal): AsyncGenerator<LogEntry, void, undefined> {
     for (let index = from; ; ) {
       while (index < this.#events.length) {
-        const event = this.#events[index] as TaskEvent; // index is below the length
+        const kept = this.#events[index] as KeptEvent; // index is below the length
+        const event: TaskEvent = typeof kept === "string" ? { case: "text", value: kept } : kept;
         const isFinal = this.#settled && index + 1 === this.#events.length;
         yield { index, event, isFinal };
         if (isFinal) return;
@@ -78,6 +83,11 @@ export class TaskLog {
       signal.throwIfAborted();
       await this.#changed(signal);
     }
+  }
+
+  #settle(): void {
+    this.#settled = true;
+    this.#events = this.#events.slice(); // an array that has grown has room for sixteen more; this may be kept for long
   }
 
   #changed(signal: AbortSignal): Promise<void> {
@@ -118,7 +128,8 @@ export class TaskLog {
   }
 }
 
-function sizeOf(event: TaskEvent): number {
+function sizeOf(event: KeptEvent): number {
+  if (typeof event === "string") return eventOverheadBytes + event.length;
   switch (event.case) {
     case "text":
       return eventOverheadBytes + event.value.length;

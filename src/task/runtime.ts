@@ -200,7 +200,7 @@ export class TaskRuntime {
     try {
       for await (const item of run.start(this.#taskOf(record), this.#host)) {
         if (run.over) return;
-        record.log.append(toEvent(record.agent, item));
+        record.log.append(typeof item === "string" ? item : toEvent(record.agent, item));
         if (++count % eventsPerBreath === 0) await nextTick();
       }
       if (!run.over) this.#finish(record);
@@ -210,13 +210,13 @@ export class TaskRuntime {
   }
 
   #finish(record: TaskRecord): void {
+    const { id: taskId, agent, caller, content, conversationId } = record; // the record may forget the question when it settles
     const waits = record.openToolCalls().length > 0;
     record.settle(waits ? Status.REQUIRES_TOOL_CALL : Status.COMPLETED);
-    const { conversationId, content } = record;
     if (waits || conversationId === "") return;
-    this.#conversations.append(record.caller, conversationId, {
-      taskId: record.id,
-      agent: record.agent.name,
+    this.#conversations.append(caller, conversationId, {
+      taskId,
+      agent: agent.name,
       content,
       answer: record.response().content,
     });
