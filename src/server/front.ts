@@ -34,7 +34,8 @@ export function createFront({ rpc, page, limits, cors, host }: FrontOptions): Ex
       return respondError(exchange, permissionDenied(message, "ORIGIN_NOT_ALLOWED"));
     }
     if (verdict === "preflight") return exchange.respondWhole(204, []);
-    if (rpc.has(exchange.path) || page?.(exchange) !== true) rpc.handle(exchange);
+    const { method, path } = exchange;
+    if (method === "POST" || rpc.has(path) || page?.(exchange) !== true) rpc.handle(exchange); // no page is posted to
   };
 }
 

@@ -10,7 +10,7 @@ import { MessageQueue } from "../message-queue.ts";
 import { isPromise } from "../promise.ts";
 import { Answer, type AnswerInit } from "./answer.ts";
 import type { ContentType } from "./content-type.ts";
-import { type Input, invoke, typedError } from "./invoke.ts";
+import { type Input, invoke, type MessageInit, typedError } from "./invoke.ts";
 import type { RequestGate, ServedCall, ServerMethod } from "./method.ts";
 import type { ServerProtocol } from "./protocol.ts";
 import { CallScope } from "./scope.ts";
@@ -236,8 +236,20 @@ export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit, Served
     try {
       const output = invoke(this.method, this.scope, input);
       if ("many" in output) this.#settle(this.#answer.many(output.many));
-      else if (isPromise(output.one)) this.#settle(output.one.then((message) => this.#answer.one(message)));
-      else this.#settle(this.#answer.one(output.one));
+      else if (!isPromise(output.one)) this.#give(output.one);
+      else
+        output.one.then(
+          (message) => this.#give(message),
+          (thrown: unknown) => this.fail(thrown),
+        );
+    } catch (thrown) {
+      this.fail(thrown);
+    }
+  }
+
+  #give(message: MessageInit): void {
+    try {
+      this.#settle(this.#answer.one(message));
     } catch (thrown) {
       this.fail(thrown);
     }
