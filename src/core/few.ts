@@ -4,7 +4,8 @@ export class Few<T extends object> {
   #others: Set<T> | undefined;
 
   add(item: T): void {
-    if (this.#first === undefined || this.#first === item) this.#first = item;
+    if (this.#first === item) return;
+    if (this.#first === undefined && !this.#others?.size) this.#first = item;
     else {
       this.#others ??= new Set();
       this.#others.add(item);
@@ -18,7 +19,7 @@ export class Few<T extends object> {
     return true;
   }
 
-  /** Visits each; what leaves before its turn is passed over. */
+  /** Visits each in the order in which they came; what leaves before its turn is passed over. */
   forEach(visit: (item: T) => void): void {
     if (this.#first !== undefined) visit(this.#first);
     this.#others?.forEach(visit);

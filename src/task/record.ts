@@ -86,7 +86,7 @@ export class TaskRecord {
     this.#onSettle = onSettle;
     this.#namesTask = request.taskId !== "";
     this.#namesAgent = request.agentId !== "";
-    this.#metadata = Object.keys(request.metadata).length === 0 ? undefined : request.metadata;
+    this.#metadata = isEmpty(request.metadata) ? undefined : request.metadata;
     this.#tools = request.availableTools.length === 0 ? undefined : request.availableTools;
   }
 
@@ -211,6 +211,7 @@ export class TaskRecord {
   }
 
   toolResults(): ToolResult[] {
+    if (this.log.events.length === 0) return []; // as nearly every task begins
     return this.log.events.flatMap((event) => (typeof event === "object" && event.case === "toolResult" ? [event.value] : []));
   }
 
@@ -264,3 +265,8 @@ const finishes = {
   [Status.COMPLETED]: Object.freeze({ case: "finish", value: Object.freeze({ status: Status.COMPLETED }) }),
   [Status.REQUIRES_TOOL_CALL]: Object.freeze({ case: "finish", value: Object.freeze({ status: Status.REQUIRES_TOOL_CALL }) }),
 } as const;
+
+function isEmpty(object: object): boolean {
+  for (const _ in object) return false;
+  return true;
+}

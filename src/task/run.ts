@@ -36,7 +36,6 @@ const none: readonly string[] = [];
 /** One run of a task's agent, until the task settles: the envelope of everything that it calls, and the way to end it. */
 export class TaskRun implements Envelope {
   readonly record: TaskRecord;
-  readonly startMs = Date.now();
   readonly deadlineMs: number;
   readonly callers = none;
   readonly #deadline: Due;
@@ -46,7 +45,7 @@ export class TaskRun implements Envelope {
 
   constructor(record: TaskRecord, timeoutMs: number) {
     this.record = record;
-    this.deadlineMs = this.startMs + timeoutMs;
+    this.deadlineMs = Date.now() + timeoutMs;
     const late = () => record.stop(deadlineExceeded(`the task took longer than its ${Math.round(timeoutMs)} ms`));
     this.#deadline = timers.schedule(timeoutMs, late);
   }
