@@ -4,9 +4,11 @@ import { codeName, type FinishedCall } from "../wire/index.ts";
 
 /** One log line a call: method, protocol, peer, code, duration; never bodies or metadata. */
 export function createCallLog(log: Logger): (call: FinishedCall) => void {
-  return ({ exchange, procedure, error, durationMs }) => {
+  return (call) => {
+    const { error } = call;
     const failed = error?.code === Code.Internal || error?.code === Code.Unknown;
     if (!log.isLevelEnabled(failed ? "error" : "info")) return;
+    const { exchange, procedure, durationMs } = call;
     const line = {
       rpc: procedure,
       type: exchange.headers.get("content-type") ?? "",

@@ -38,6 +38,7 @@ export interface FinishedCall {
   readonly procedure: string;
   /** What the caller got; CANCELLED when it left; undefined when the call ended well. */
   readonly error: ConnectError | undefined;
+  /** Until it was over; asked for in the call back. */
   readonly durationMs: number;
 }
 
@@ -93,10 +94,32 @@ function createHooks({ contextValues, onCallEnd, shutdownSignal }: RpcHandlerOpt
     },
     onEnd(call, error) {
       open.delete(call);
-      const { exchange, method, startMs } = call;
-      onCallEnd?.({ exchange, procedure: method.path.slice(1), error, durationMs: performance.now() - startMs });
+      onCallEnd?.(new EndedCall(call, error));
     },
   };
+}
+
+/** Most calls end without anybody asking. */
+class EndedCall implements FinishedCall {
+  readonly error: ConnectError | undefined;
+  readonly #call: ServedCall;
+
+  constructor(call: ServedCall, error: ConnectError | undefined) {
+    this.#call = call;
+    this.error = error;
+  }
+
+  get exchange(): ServerExchange {
+    return this.#call.exchange;
+  }
+
+  get procedure(): string {
+    return this.#call.method.path.slice(1);
+  }
+
+  get durationMs(): number {
+    return performance.now() - this.#call.startMs;
+  }
 }
 
 function start(exchange: ServerExchange, method: ServerMethod): void {
