@@ -17,5 +17,7 @@ export {
   unavailable,
 } from "./errors.ts";
 export type { AgentEvent, Finish, TaskEvent } from "./events.ts";
-export { defaultLimits, type Limits, resolveLimits, wireBounds } from "./limits.ts";
+export { LatestQueue } from "./latest-queue.ts";
+export { defaultLimits, type Limits, resolveLimits, storeBounds, wireBounds } from "./limits.ts";
 export { type Due, timers } from "./timer-wheel.ts";
+export { waitFor } from "./wait.ts";

@@ -103,6 +103,26 @@ export const wireBounds = {
   deadlineSlackMs: 20,
 } as const;
 
+/** Bounds of every store; those of one implementation stand in its options. */
+export const storeBounds = {
+  /** Characters of a log's name or a lease's key: what fits a column, a subject, a path. */
+  maxNameChars: 256,
+  /** One entry of a log: as much as a message carries. */
+  maxEntryBytes: 4 * 1024 * 1024,
+  /** Entries of one append. */
+  maxAppendEntries: 10_000,
+  /** Logs that one page of a list names. */
+  maxLogsPage: 1_000,
+  /** Logs that one page of a list names when nothing is said. */
+  logsPage: 100,
+  /** The value of a lease. */
+  maxLeaseValueBytes: 64 * 1024,
+  /** The shortest time that a lease is taken for; less could not be renewed in time. */
+  minLeaseTtlMs: 100,
+  /** The longest time that a lease is taken for: whoever holds it for longer renews it. */
+  maxLeaseTtlMs: 24 * 60 * 60 * 1000,
+} as const;
+
 /** The bounds of a server; see {@link defaultLimits}. */
 export type Limits = { readonly [Name in keyof typeof defaultLimits]: number };
 
