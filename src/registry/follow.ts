@@ -1,8 +1,8 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { createBackoff } from "../core/index.ts";
 import type { Store } from "../store/index.ts";
 import type { Directory } from "./directory.ts";
+import { pause } from "./pause.ts";
 import { agentsPrefix } from "./record.ts";
 
 export interface FollowOptions {
@@ -35,7 +35,7 @@ export async function follow(directory: Directory, { store, signal, log, onCurre
       if (signal.aborted) return;
       const waitMs = backoff.nextMs();
       log.warn({ err, waitMs: Math.round(waitMs) }, "the registry's store is away");
-      await delay(waitMs, undefined, { signal, ref: false }).catch(() => {}); // the signal ends the loop
+      await pause(waitMs, signal);
     }
   }
 }
