@@ -331,6 +331,11 @@ describe("what is registered is checked:", () => {
     ["a name", (r) => edit(r.registration?.agent, { name: "a b" }), ["registration.agent.name"]],
     ["a capability", (r) => edit(r.registration?.agent, { capabilities: ["ok", ""] }), ["registration.agent.capabilities[1]"]],
     ["a description", (r) => edit(r.registration?.agent, { description: long }), ["registration.agent.description"]],
+    [
+      "control characters",
+      (r) => edit(r.registration?.agent, { description: "\u001b[2J" }),
+      ["registration.agent.description"],
+    ],
     ["a version", (r) => edit(r.registration?.agent, { version: "new" }), ["registration.agent.version"]],
     ["no endpoints", (r) => edit(r.registration, { endpoints: [] }), ["registration.endpoints"]],
     ["a zone", (r) => edit(r.registration?.endpoints?.[0], { zone: "a/b" }), ["registration.endpoints[0].zone"]],

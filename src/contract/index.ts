@@ -41,10 +41,12 @@ export type {
   WatchResponse,
 } from "../../gen/agent/v1/registry_pb.js";
 export {
+  AgentCardSchema,
   ContractSchema,
   DeregisterResponseSchema,
   DiscoverRequestSchema,
   DiscoverResponseSchema,
+  EndpointSchema,
   LeaseSchema,
   LoadSchema,
   RegisteredAgentSchema,

@@ -71,7 +71,8 @@ function cardViolations({ name, description, capabilities, version }: AgentCard)
     if (!holds) violations.push({ field: `registration.agent.${field}`, description });
   };
   check(namePattern.test(name), "name", nameRule);
-  check(description.length <= maxDescriptionChars, "description", `must have at most ${maxDescriptionChars} characters`);
+  const isSentence = description.length <= maxDescriptionChars && !/\p{Cc}/u.test(description); // terminals obey control characters
+  check(isSentence, "description", `must have at most ${maxDescriptionChars} characters, none of them control characters`);
   check(capabilities.length <= maxCapabilities, "capabilities", `must be at most ${maxCapabilities}`);
   const wrong = capabilities.findIndex((capability) => !namePattern.test(capability));
   check(wrong < 0, `capabilities[${wrong}]`, nameRule);

@@ -25,7 +25,7 @@ export declare type AgentCard = Message<"agent.v1.AgentCard"> & {
   name: string;
 
   /**
-   * One sentence for people and for routing, at most 4,096 characters.
+   * One sentence for people and for routing, at most 4,096 characters, none of them control characters.
    *
    * @generated from field: string description = 2;
    */
