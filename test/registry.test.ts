@@ -153,6 +153,9 @@ describe("an identity", () => {
     const calls = [
       () => register(byBen),
       () => register(client),
+      () => register(client, { identity: ana }),
+      () => client.renew({ leaseId, revision }),
+      () => client.deregister({ leaseId, revision }),
       () => byBen.renew({ leaseId, revision }),
       () => byBen.deregister({ leaseId, revision }),
     ];

@@ -28,11 +28,17 @@ export interface Registrant {
   readonly signal: AbortSignal;
 }
 
+interface Held {
+  readonly lease: Lease;
+  /** The identity that its registrant had proved; undefined for none. Nobody else may touch the lease. */
+  readonly owner: string | undefined;
+}
+
 /** The leases that registrants hold through this registry. */
 export class Registrations {
   readonly #options: RegistrationsOptions;
   /** By place. What another registry on the same store gave is not here. */
-  readonly #held = new Map<string, Lease>();
+  readonly #held = new Map<string, Held>();
 
   constructor(options: RegistrationsOptions) {
     this.#options = options;
@@ -46,13 +52,13 @@ export class Registrations {
     const registration = await checkRegistration(request, identity, rules);
     await contracts.take(registration.contractSha256, request.contract);
     const place = placeOf(registration);
-    checkTakeover(directory.get(place), registration.identity);
+    this.#checkTakeover(place, registration.identity, identity);
     const record = createRecord({ place, registration, ttlMs, load: request.load });
     const key = newKey(place);
     const lease = await store.lease(key, writeRecord(record), ttlMs);
     const before = this.#held.get(place);
-    if (before === undefined || before.revision < lease.revision) this.#held.set(place, lease);
-    await before?.release();
+    if (before === undefined || before.lease.revision < lease.revision) this.#held.set(place, { lease, owner: identity });
+    await before?.lease.release();
     await directory.seen(place, { key, revision: lease.revision }, signal);
     return leaseMessage(place, lease.revision, ttlMs);
   }
@@ -63,7 +69,7 @@ export class Registrations {
    */
   async renew({ leaseId, revision, load }: RenewRequest, { identity }: Registrant): Promise<LeaseMessage> {
     const entry = this.#find(leaseId, revision, identity);
-    const lease = this.#held.get(leaseId);
+    const lease = this.#held.get(leaseId)?.lease;
     if (lease?.revision !== revision) throw noLease(leaseId);
     const { agent } = entry;
     const isNews = load !== undefined && !(agent.load !== undefined && equals(LoadSchema, load, agent.load));
@@ -81,7 +87,7 @@ export class Registrations {
     const entry = this.#options.directory.get(leaseId);
     if (entry === undefined) return;
     this.#find(leaseId, revision, identity);
-    await this.#held.get(leaseId)?.release();
+    await this.#held.get(leaseId)?.lease.release();
     this.#options.directory.apply({ case: "delete", key: entry.key, revision });
   }
 
@@ -89,18 +95,28 @@ export class Registrations {
     if (place === "") throw invalidArgument([{ field: "lease_id", description: "is required" }]);
     const entry = this.#options.directory.get(place);
     if (entry === undefined) throw noLease(place);
-    const owner = entry.agent.registration?.identity ?? "";
-    if (identity !== undefined && owner !== identity) {
-      throw permissionDenied(`"${identity}" did not register lease "${place}"`, "IDENTITY_MISMATCH");
+    const held = this.#held.get(place);
+    if (held !== undefined && held.owner !== identity) {
+      throw permissionDenied(`lease "${place}" is another registrant's`, "IDENTITY_MISMATCH");
     }
     if (entry.revision === revision) return entry;
     const description = `lease "${place}" has revision ${entry.revision}, not ${revision}: a later registration holds it`;
     throw failedPrecondition({ type: "LEASE_REVISION", subject: place, description });
   }
 
+  /** Whoever proved an identity, or registered one, keeps the place from others until its lease ends. */
+  #checkTakeover(place: string, registered: string, proved: string | undefined): void {
+    const holder = this.#options.directory.get(place);
+    if (holder === undefined) return;
+    const owner = this.#held.get(place)?.owner;
+    const identity = holder.agent.registration?.identity ?? "";
+    if ((owner === undefined || owner === proved) && (identity === "" || identity === registered)) return;
+    throw permissionDenied(`another identity holds "${place}" until its lease ends`, "IDENTITY_MISMATCH");
+  }
+
   /** A lease that has ended, or that a registration at another registry has overtaken, is nobody's to renew. */
   #forgetOld({ case: kind, entry }: DirectoryChange): void {
-    const lease = this.#held.get(entry.place);
+    const lease = this.#held.get(entry.place)?.lease;
     if (lease === undefined) return;
     if (kind === "delete" ? lease.revision > entry.revision : lease.revision >= entry.revision) return;
     this.#held.delete(entry.place);
@@ -113,13 +129,6 @@ function ttlOf(ttl: Duration | undefined): number {
   const ttlMs = ttl === undefined ? registryBounds.ttlMs : durationMs(ttl);
   if (ttlMs >= minTtlMs && ttlMs <= maxTtlMs) return ttlMs;
   throw invalidArgument([{ field: "ttl", description: `must be from ${minTtlMs / 1000} s to ${maxTtlMs / 1000} s` }]);
-}
-
-/** Whoever proved an identity keeps the place from those of another one, until its lease ends. */
-function checkTakeover(holder: DirectoryEntry | undefined, identity: string): void {
-  const owner = holder?.agent.registration?.identity ?? "";
-  if (owner === "" || owner === identity) return;
-  throw permissionDenied(`another identity holds "${holder?.place}" until its lease ends`, "IDENTITY_MISMATCH");
 }
 
 function noLease(place: string) {
