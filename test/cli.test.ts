@@ -8,10 +8,11 @@ describe("help", () => {
   test("lists the commands, examples and exit codes", async () => {
     const { code, stdout } = await runConvoke(["--help"]);
     expect(code).toBe(0);
-    for (const part of ["serve  ", "call  ", "chat  ", "Examples", "Exit codes"]) expect(stdout).toContain(part);
+    for (const part of ["serve  ", "call  ", "agents  ", "registry  ", "chat  ", "Examples", "Exit codes"])
+      expect(stdout).toContain(part);
   });
 
-  test.each(["serve", "call", "chat"])("of %s is its own, asked for in either way", async (command) => {
+  test.each(["serve", "call", "agents", "registry", "chat"])("of %s is its own, asked for in either way", async (command) => {
     const [asked, ordered] = await Promise.all([runConvoke([command, "--help"]), runConvoke(["help", command])]);
     expect(asked).toEqual(ordered);
     expect(asked).toMatchObject({ code: 0, stderr: "" });

@@ -17,7 +17,7 @@ export const command = withListening(new Command("registry"), defaultRegistryPor
     "after",
     `
 Examples
-  convoke registry
+  convoke registry --port 50050
   convoke registry --host 0.0.0.0 --allow 10.0.0.0/8 --tls-cert cert.pem --tls-key key.pem`,
   )
   .action(async (options: RegistryCommandOptions) => {
