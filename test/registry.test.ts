@@ -205,6 +205,18 @@ describe("Discover", () => {
     expect([...firsts].sort()).toEqual([at(1), at(2)]);
   });
 
+  test("gives everybody a turn when there are more than the limit", async () => {
+    const { client } = await startRegistry();
+    for (let host = 1; host <= 30; host++) await register(client, { url: at(host) });
+    const given = new Map<string, number>();
+    for (let call = 0; call < 300; call++) {
+      for (const url of await discoverUrls(client, { capability: "schedule", limit: 10 }))
+        given.set(url, (given.get(url) ?? 0) + 1);
+    }
+    expect(given.size).toBe(30); // each about 100 times; the bounds are seven deviations away
+    for (const times of given.values()) expect(Math.abs(times - 100)).toBeLessThan(57);
+  });
+
   test("gives the contract's bytes when it is asked to, each once", async () => {
     const { client } = await startRegistry();
     const contract = contractOf([AgentService]);

@@ -51,18 +51,17 @@ export function selectAgents(
   const { contractSha256 = "", zone = "" } = query;
   const limit = query.limit || registryBounds.discovered;
   const isInRange = rangeTest(query.versionRange ?? "");
-  const near: RegisteredAgent[] = [];
-  const far: RegisteredAgent[] = [];
+  const near = new Sample<RegisteredAgent>(limit, random);
+  const far = new Sample<RegisteredAgent>(limit, random);
   for (const agent of agents) {
     const { registration } = agent;
     if (registration === undefined || !isAsked(agent, query)) continue;
     if (contractSha256 !== "" && registration.contractSha256 !== contractSha256) continue;
     if (!isInRange(registration.agent?.version ?? "")) continue;
     const isNear = zone !== "" && registration.endpoints.some((endpoint) => endpoint.zone === zone);
-    (isNear ? near : far).push(agent);
+    (isNear ? near : far).add(agent);
   }
-  const chosen = draw(near, limit, random);
-  return [...chosen, ...draw(far, limit - chosen.length, random)];
+  return [...near.shuffled(), ...far.shuffled()].slice(0, limit);
 }
 
 /** Versions repeat, and parsing them is the dear part: each is held against the range once. */
@@ -80,14 +79,37 @@ function rangeTest(versionRange: string): (version: string) => boolean {
   };
 }
 
-/** As many of the list as asked for, in random order: the first steps of a Fisher-Yates shuffle, in place. */
-function draw<T>(list: T[], count: number, random: () => number): T[] {
-  const end = Math.min(count, list.length);
-  for (let index = 0; index < end; index++) {
-    const other = index + Math.floor(random() * (list.length - index));
-    const taken = list[other] as T; // other is below the length
-    list[other] = list[index] as T; // so is index
-    list[index] = taken;
+/** Some of what is added, each as likely as any other: a reservoir (Vitter, algorithm R), so that thousands cost no list of them. */
+class Sample<T> {
+  readonly #size: number;
+  readonly #random: () => number;
+  readonly #kept: T[] = [];
+  #seen = 0;
+
+  constructor(size: number, random: () => number) {
+    this.#size = size;
+    this.#random = random;
   }
-  return list.slice(0, end);
+
+  add(item: T): void {
+    this.#seen++;
+    if (this.#kept.length < this.#size) {
+      this.#kept.push(item);
+      return;
+    }
+    const at = Math.floor(this.#random() * this.#seen);
+    if (at < this.#size) this.#kept[at] = item;
+  }
+
+  /** What was kept, in random order (Fisher and Yates). */
+  shuffled(): readonly T[] {
+    const kept = this.#kept;
+    for (let index = kept.length - 1; index > 0; index--) {
+      const other = Math.floor(this.#random() * (index + 1));
+      const taken = kept[index] as T; // index is below the length
+      kept[index] = kept[other] as T; // so is other
+      kept[other] = taken;
+    }
+    return kept;
+  }
 }
