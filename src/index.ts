@@ -19,7 +19,34 @@ export {
 export { type Agents, type Chat, type ConnectOptions, type ConverseOptions, connect } from "./client/index.ts";
 export { SourceRange_Unit, Status } from "./contract/index.ts";
 export { type AgentEvent, defaultLimits, type Limits } from "./core/index.ts";
-export { type ServeOptions, type Server, serve } from "./server/index.ts";
+export {
+  type AgentEndpoint,
+  type AgentQuery,
+  type ContractDifference,
+  contractDifferences,
+  createDnsSource,
+  createRegistrySource,
+  createStaticSource,
+  type DnsSourceOptions,
+  type EndpointSource,
+  type ListedEndpoint,
+  type RegistrySourceOptions,
+} from "./registry/index.ts";
+export { type RegisterOptions, type RegistryServeOptions, type ServeOptions, type Server, serve } from "./server/index.ts";
+export {
+  type AppendOptions,
+  createMemoryStore,
+  isLeaseHeld,
+  isLeaseLost,
+  isLengthConflict,
+  type Lease,
+  type LeaseChange,
+  type LogInfo,
+  type LogsOptions,
+  type MemoryStoreOptions,
+  type ReadOptions,
+  type Store,
+} from "./store/index.ts";
 export type { LogOptions } from "./telemetry/index.ts";
 export type { CallOptions, TaskInput } from "./web/index.ts";
 export type { CorsOptions, TlsOptions } from "./wire/index.ts";

@@ -8,16 +8,20 @@ describe("help", () => {
   test("lists the commands, examples and exit codes", async () => {
     const { code, stdout } = await runConvoke(["--help"]);
     expect(code).toBe(0);
-    for (const part of ["serve  ", "call  ", "chat  ", "certs  ", "Examples", "Exit codes"]) expect(stdout).toContain(part);
+    for (const part of ["serve  ", "call  ", "agents  ", "registry  ", "chat  ", "certs  ", "Examples", "Exit codes"])
+      expect(stdout).toContain(part);
   });
 
-  test.each(["serve", "call", "chat", "certs"])("of %s is its own, asked for in either way", async (command) => {
-    const [asked, ordered] = await Promise.all([runConvoke([command, "--help"]), runConvoke(["help", command])]);
-    expect(asked).toEqual(ordered);
-    expect(asked).toMatchObject({ code: 0, stderr: "" });
-    expect(asked.stdout).toContain(`Usage: convoke ${command} [options]`);
-    expect(asked.stdout).toContain(`Examples\n  convoke ${command} `);
-  });
+  test.each(["serve", "call", "agents", "registry", "chat", "certs"])(
+    "of %s is its own, asked for in either way",
+    async (command) => {
+      const [asked, ordered] = await Promise.all([runConvoke([command, "--help"]), runConvoke(["help", command])]);
+      expect(asked).toEqual(ordered);
+      expect(asked).toMatchObject({ code: 0, stderr: "" });
+      expect(asked.stdout).toContain(`Usage: convoke ${command} [options]`);
+      expect(asked.stdout).toContain(`Examples\n  convoke ${command} `);
+    },
+  );
 
   test("comes on standard error when no command is given", async () => {
     const { code, stdout, stderr } = await runConvoke([]);

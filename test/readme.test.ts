@@ -7,7 +7,8 @@ import research from "../examples/team/research.ts";
 import schedule from "../examples/team/schedule.ts";
 import summarize from "../examples/team/summarize.ts";
 import triage from "../examples/team/triage.ts";
-import { defaultLimits, type Server } from "../src/index.ts";
+import { defaultLimits, defineAgent, type Server } from "../src/index.ts";
+import { registryClient, watchRegistry } from "./support/registry.ts";
 import { startServer } from "./support/server.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -72,6 +73,17 @@ test("the call from a browser answers", async () => {
 test("the stream that goes on where it was has the index after the last", async () => {
   const printed = await runPieces(client(), piece("fromIndex = chunk.index"), "console.log(fromIndex > 1); agents.close();");
   expect(printed).toBe("true\n");
+});
+
+test("the agents of a registry are found", async () => {
+  const registry = await startServer({ agents: [], registry: true });
+  const agent = defineAgent({ name: "shout", capabilities: ["shout"], async *run() {} });
+  const { url } = await startServer({ agents: [agent], register: { registry: registry.url } });
+  const watch = watchRegistry(registryClient(registry.url));
+  while ((await watch.next()).case !== "put");
+  watch.stop();
+  const program = piece("createRegistrySource").replace("http://localhost:50050", registry.url);
+  expect(await runPieces(program)).toBe(`[ 'shout at ${url}' ]\n`);
 });
 
 test("the wire alone serves and calls", async () => {

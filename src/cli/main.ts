@@ -7,6 +7,8 @@ import { describeFailure, exitCodesHelp } from "./failure.ts";
 const commands = {
   serve: { summary: "serve agents from modules on one port", load: async () => (await import("./serve.ts")).command },
   call: { summary: "hand one task to an agent and print its answer", load: async () => (await import("./call.ts")).command },
+  agents: { summary: "list, describe and watch registered agents", load: async () => (await import("./agents.ts")).command },
+  registry: { summary: "run a registry", load: async () => (await import("./registry.ts")).command },
   chat: { summary: "hold a conversation with an agent", load: async () => (await import("./chat.ts")).command },
   certs: { summary: "make certificates for agents", load: async () => (await import("./certs.ts")).command },
 };
@@ -16,6 +18,7 @@ Examples
   convoke serve agent.ts
   convoke call localhost:50051 "what is 17% of 2,350 EUR?"
   convoke chat localhost:50051 --agent schedule
+  convoke agents list --registry localhost:50050
   convoke help call`;
 
 let command: Command | undefined;
@@ -66,7 +69,7 @@ function fail(thrown: unknown): void {
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {}); // whoever writes, hears of it in the write
 try {
   // A client's connection may fail outside of any call; a server's developer wants Node's own report of such a thing.
-  if (name !== "serve") process.on("uncaughtException", fail);
+  if (name !== "serve" && name !== "registry") process.on("uncaughtException", fail);
   await main();
 } catch (thrown) {
   fail(thrown);

@@ -1,130 +1,74 @@
-import { createSecureContext } from "node:tls";
-import { Command, InvalidArgumentError, Option } from "commander";
-import type { Agent } from "../agent/index.ts";
-import { resolveLimits } from "../core/index.ts";
-import { type Server, serve } from "../server/index.ts";
-import { isCode, UsageError } from "./failure.ts";
-import { readOptionFile } from "./input.ts";
+import { Command } from "commander";
+import type { RegisterOptions } from "../server/index.ts";
+import { UsageError } from "./failure.ts";
+import { collect, type ListenOptions, listen, readTls, withListening } from "./listen.ts";
 import { loadAgents } from "./load.ts";
+import { readAuthorities } from "./target.ts";
+import { parseTime } from "./time.ts";
 import { welcome } from "./welcome.ts";
 
-interface ServeCommandOptions {
-  readonly port: number;
-  readonly host: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
+interface ServeCommandOptions extends ListenOptions {
   readonly corsOrigin?: string[];
-  readonly limit?: Record<string, number>;
-  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
-  readonly logFormat?: "json" | "pretty";
   readonly page: boolean;
+  readonly registry?: boolean;
+  readonly register?: string[];
+  readonly endpoint?: string;
+  readonly zone?: string;
+  readonly leaseTime?: number;
+  readonly registryCa?: string;
 }
 
-export const command = new Command("serve")
+export const command = withListening(new Command("serve"), 50051)
   .description("Serve the agents of some modules on one port: gRPC, gRPC-Web, Connect, and a page for browsers.")
   .argument("<file...>", "modules, JavaScript or TypeScript, that export agents; the first agent is the default one")
-  .addOption(new Option("-p, --port <number>", "the port; 0 picks a free one").argParser(parsePort).default(50051).env("PORT"))
-  .addOption(new Option("--host <address>", "the address to bind; 0.0.0.0 for all").default("127.0.0.1"))
-  .option("--tls-cert <file>", "PEM certificate chain; with --tls-key, serves TLS")
-  .option("--tls-key <file>", "PEM private key")
   .option("--cors-origin <origin>", "a web origin that may call, such as https://dashboard.example; can be repeated", collect)
-  .option(
-    "--limit <name=value>",
-    "overrides a bound of the server, such as maxMessageBytes=1048576; can be repeated",
-    collectLimit,
-  )
-  .addOption(
-    new Option("--log-level <level>", "the least severe that is logged, to standard error")
-      .choices(["trace", "debug", "info", "warn", "error", "silent"])
-      .default("info")
-      .env("LOG_LEVEL"),
-  )
-  .addOption(new Option("--log-format <format>", "default: pretty on a terminal").choices(["json", "pretty"]))
   .option("--no-page", "do not serve the page at /")
+  .option("--registry", "serve a registry too, and register the agents there unless --register names others")
+  .option("--register <address>", "the registry to register the agents at; repeat it to name its replicas", collect)
+  .option("--endpoint <url>", "with a registry, the URL that callers reach this server by (default: where it listens)")
+  .option("--zone <name>", "with a registry, where this server stands")
+  .option("--lease-time <time>", "with a registry, how long a dead server is still found: 1s to 5m (default: 30s)", parseTime)
+  .option("--registry-ca <file>", "PEM certificates of the authorities to trust for the registry (default: the system's)")
   .addHelpText(
     "after",
     `
 Examples
   convoke serve agent.ts
   convoke serve triage.ts schedule.ts --port 8080
-  convoke serve agent.ts --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem`,
+  convoke serve agent.ts --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+  convoke serve agent.ts --register registry.example:50050 --zone eu-1`,
   )
   .action(async (files: string[], options: ServeCommandOptions) => {
     const tls = readTls(options);
+    const register = registerOptions(options);
     const agents = await loadAgents(files);
-    const { url } = await start(agents, options, tls);
+    const { page, corsOrigin, registry = false } = options;
+    const what = {
+      agents,
+      page,
+      registry,
+      ...(corsOrigin && { cors: { origins: corsOrigin } }),
+      ...(register && { register }),
+    };
+    const { url } = await listen(what, options, tls);
     const certificate = tls && { file: tls.certFile, pem: tls.cert };
-    process.stdout.write(welcome({ url, agents, certificate, page: options.page }));
+    process.stdout.write(welcome({ url, agents, certificate, page }));
   });
 
-async function start(agents: Agent[], options: ServeCommandOptions, tls: Tls | undefined): Promise<Server> {
-  const { port, host, logLevel, logFormat, page, corsOrigin, limit } = options;
-  try {
-    return await serve({
-      agents,
-      port,
-      host,
-      page,
-      log: { level: logLevel, ...(logFormat && { format: logFormat }) },
-      ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
-      ...(corsOrigin && { cors: { origins: corsOrigin } }),
-      ...(limit && { limits: limit }),
-    });
-  } catch (thrown) {
-    for (const [code, sentence] of Object.entries(bindProblems(options))) {
-      if (isCode(thrown, code)) throw new UsageError(sentence);
-    }
-    throw thrown;
+/** @throws UsageError for what only counts with a registry, without one. */
+function registerOptions(options: ServeCommandOptions): RegisterOptions | undefined {
+  const { registry = false, register, endpoint, zone, leaseTime, registryCa } = options;
+  if (!registry && register === undefined) {
+    const alone = Object.entries({ endpoint, zone, "lease-time": leaseTime, "registry-ca": registryCa });
+    const [name] = alone.find(([, value]) => value !== undefined) ?? [];
+    if (name !== undefined) throw new UsageError(`--${name} needs a registry; add --register or --registry`);
+    return undefined;
   }
-}
-
-/** Why an address cannot be listened at, by Node's error code. */
-function bindProblems({ port, host }: ServeCommandOptions): Record<string, string> {
   return {
-    EADDRINUSE: `port ${port} is taken; choose another with --port`,
-    EACCES: `port ${port} needs more rights than this user has; choose one above 1023 with --port`,
-    EADDRNOTAVAIL: `${host} is no address of this machine; choose one with --host`,
-    ENOTFOUND: `${host} cannot be resolved; choose an address of this machine with --host`,
+    ...(register && { registry: register }),
+    ...(endpoint !== undefined && { endpoint }),
+    ...(zone !== undefined && { zone }),
+    ...(leaseTime !== undefined && { ttlMs: leaseTime }),
+    ...(registryCa !== undefined && { tls: { ca: readAuthorities("--registry-ca", registryCa) } }),
   };
-}
-
-interface Tls {
-  readonly certFile: string;
-  readonly cert: Buffer;
-  readonly key: Buffer;
-}
-
-function readTls({ tlsCert, tlsKey }: ServeCommandOptions): Tls | undefined {
-  if (tlsCert === undefined && tlsKey === undefined) return undefined;
-  if (tlsCert === undefined || tlsKey === undefined) throw new UsageError("TLS needs both --tls-cert and --tls-key");
-  const cert = readOptionFile("--tls-cert", tlsCert);
-  const key = readOptionFile("--tls-key", tlsKey);
-  try {
-    createSecureContext({ cert, key });
-  } catch {
-    throw new UsageError(`${tlsCert} and ${tlsKey} are no PEM certificate and its private key`);
-  }
-  return { certFile: tlsCert, cert, key };
-}
-
-function parsePort(text: string): number {
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
-  if (port <= 65_535) return port;
-  throw new InvalidArgumentError("a port is a whole number from 0 to 65535");
-}
-
-function collect(value: string, before: string[] = []): string[] {
-  return [...before, value];
-}
-
-function collectLimit(text: string, before: Record<string, number> = {}): Record<string, number> {
-  const [, name, value] = /^(\w+)=(\d+)$/.exec(text) ?? [];
-  if (name === undefined) throw new InvalidArgumentError("write name=value with a whole number, such as maxTurns=20");
-  const limits = { ...before, [name]: Number(value) };
-  try {
-    resolveLimits(limits);
-  } catch (thrown) {
-    throw new InvalidArgumentError(thrown instanceof Error ? thrown.message : String(thrown));
-  }
-  return limits;
 }

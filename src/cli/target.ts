@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Agents, connect } from "../client/index.ts";
 import { UsageError } from "./failure.ts";
 import { readOptionFile } from "./input.ts";
+import { parseTime } from "./time.ts";
 
 type Protocol = "grpc" | "grpc-web" | "connect";
 
@@ -36,7 +37,7 @@ export function withTarget(command: Command, protocols: readonly Protocol[] = ["
  */
 export function connectTo(target: string, options: TargetOptions): Agents {
   const { agent, timeout, header, protocol, tlsCa } = options;
-  const ca = tlsCa === undefined ? undefined : readAuthorities(tlsCa);
+  const ca = tlsCa === undefined ? undefined : readAuthorities("--tls-ca", tlsCa);
   try {
     return connect({
       url: target,
@@ -60,26 +61,15 @@ export async function resetsSent(): Promise<void> {
   await setImmediate(); // Node writes the HTTP/2 frames of one turn of the event loop before the next turn's immediates
 }
 
-function readAuthorities(file: string): Buffer {
-  const pem = readOptionFile("--tls-ca", file);
+/** @throws UsageError when the file that the option names holds no certificate. */
+export function readAuthorities(option: string, file: string): Buffer {
+  const pem = readOptionFile(option, file);
   try {
     new X509Certificate(pem);
   } catch {
-    throw new UsageError(`--tls-ca: ${file} holds no PEM certificate`);
+    throw new UsageError(`${option}: ${file} holds no PEM certificate`);
   }
   return pem;
-}
-
-const unitsMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** What Node's timers can wait. */
-const maxTimeoutMs = 2 ** 31 - 1;
-
-function parseTime(text: string): number {
-  const [, amount, unit = "s"] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
-  const ms = Math.round(Number(amount) * (unitsMs[unit] ?? Number.NaN));
-  if (ms > 0 && ms <= maxTimeoutMs) return ms;
-  throw new InvalidArgumentError("write a time such as 500ms, 30s or 2m, at most 24 days");
 }
 
 function parseHeader(line: string, before: [string, string][] = []): [string, string][] {

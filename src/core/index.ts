@@ -1,3 +1,4 @@
+export { type Backoff, type BackoffOptions, createBackoff } from "./backoff.ts";
 export { errorDetails, toRpcStatus } from "./details.ts";
 export { childEnvelope, type Envelope } from "./envelope.ts";
 export {
@@ -19,5 +20,15 @@ export {
 } from "./errors.ts";
 export type { AgentEvent, Finish, TaskEvent } from "./events.ts";
 export { Few } from "./few.ts";
-export { defaultLimits, identityBounds, type Limits, resolveLimits, wireBounds } from "./limits.ts";
+export { LatestQueue } from "./latest-queue.ts";
+export {
+  defaultLimits,
+  identityBounds,
+  type Limits,
+  registryBounds,
+  resolveLimits,
+  storeBounds,
+  wireBounds,
+} from "./limits.ts";
 export { type Due, timers } from "./timer-wheel.ts";
+export { waitFor } from "./wait.ts";

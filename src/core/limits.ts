@@ -155,6 +155,68 @@ export const identityBounds = {
   filePollMs: 10_000,
 } as const;
 
+/** Bounds of every store; those of one implementation stand in its options. */
+export const storeBounds = {
+  /** Characters of a log's name or a lease's key: what fits a column, a subject, a path. */
+  maxNameChars: 256,
+  /** One entry of a log: as much as a message carries. */
+  maxEntryBytes: 4 * 1024 * 1024,
+  /** Entries of one append. */
+  maxAppendEntries: 10_000,
+  /** Logs that one page of a list names. */
+  maxLogsPage: 1_000,
+  /** Logs that one page of a list names when nothing is said. */
+  logsPage: 100,
+  /** The value of a lease. */
+  maxLeaseValueBytes: 64 * 1024,
+  /** The shortest time that a lease is taken for; less could not be renewed in time. */
+  minLeaseTtlMs: 100,
+  /** The longest time that a lease is taken for: whoever holds it for longer renews it. */
+  maxLeaseTtlMs: 24 * 60 * 60 * 1000,
+} as const;
+
+/** Bounds of the registry, on both sides. */
+export const registryBounds = {
+  /** The shortest lease on a registration: less could not be renewed in time over a network. */
+  minTtlMs: 1_000,
+  /** The longest one: who dies is found for no longer than this. */
+  maxTtlMs: 5 * 60 * 1000,
+  /** The lease of who does not choose: 10,000 registrations are 1,000 renewals a second. */
+  ttlMs: 30_000,
+  /** Endpoints of one registration. */
+  maxEndpoints: 16,
+  /** Characters of an endpoint's URL. */
+  maxUrlChars: 512,
+  /** Characters of a SPIFFE ID (SPIFFE-ID, section 2.3). */
+  maxIdentityChars: 2_048,
+  /** Capabilities of one agent. */
+  maxCapabilities: 64,
+  /** Characters of an agent's description. */
+  maxDescriptionChars: 4_096,
+  /** Characters of a version or of a range of versions. */
+  maxVersionChars: 128,
+  /** The most that an endpoint's weight can be. */
+  maxWeight: 1_000,
+  /** A contract's descriptor set. Our own is a fiftieth of it. */
+  maxContractBytes: 1024 * 1024,
+  /** Contracts that a registry keeps; those that nobody serves leave first. */
+  maxContracts: 1_000,
+  /** Contracts that one Discover gives, together; the rest can be asked for on its own. */
+  maxDiscoveredContractBytes: 2 * 1024 * 1024,
+  /** Agents that one Discover gives. */
+  maxDiscovered: 1_000,
+  /** Agents that one Discover gives when nothing is said. */
+  discovered: 100,
+  /** How often a watcher is told of load alone. */
+  loadPeriodMs: 1_000,
+  /** Queries that one source keeps up to date; those not asked for the longest leave first. */
+  maxQueries: 256,
+  /** Endpoints that a source keeps of one query. */
+  maxKnown: 10_000,
+  /** How long one call to a registry may take. */
+  callTimeoutMs: 5_000,
+} as const;
+
 /** The bounds of a server; see {@link defaultLimits}. */
 export type Limits = { readonly [Name in keyof typeof defaultLimits]: number };
 

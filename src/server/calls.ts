@@ -1,6 +1,10 @@
 import { Code } from "@connectrpc/connect";
 import type { Logger } from "pino";
+import { RegistryService } from "../contract/index.ts";
 import { codeName, type FinishedCall } from "../wire/index.ts";
+
+/** Calls that come from every agent every few seconds: told as debug, unless they fail. */
+const frequent = new Set([`${RegistryService.typeName}/${RegistryService.method.renew.name}`]);
 
 /** One log line a call: method, protocol, peer, code, duration; never bodies or metadata. */
 export function createCallLog(log: Logger): (call: FinishedCall) => void {
@@ -9,6 +13,8 @@ export function createCallLog(log: Logger): (call: FinishedCall) => void {
     const failed = error?.code === Code.Internal || error?.code === Code.Unknown;
     if (!log.isLevelEnabled(failed ? "error" : "info")) return;
     const { exchange, procedure, durationMs } = call;
+    const level = failed ? "error" : error === undefined && frequent.has(procedure) ? "debug" : "info";
+    if (!log.isLevelEnabled(level)) return;
     const line = {
       rpc: procedure,
       type: exchange.headers.get("content-type") ?? "",
@@ -17,6 +23,6 @@ export function createCallLog(log: Logger): (call: FinishedCall) => void {
       ms: Math.round(durationMs),
     };
     if (failed) log.error({ ...line, err: error.cause ?? error }, "call");
-    else log.info(line, "call");
+    else log[level](line, "call");
   };
 }

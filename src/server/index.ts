@@ -1,1 +1,3 @@
+export type { RegisterOptions } from "./registration.ts";
+export type { RegistryServeOptions } from "./registry-service.ts";
 export { type ServeOptions, type Server, serve } from "./serve.ts";

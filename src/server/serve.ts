@@ -5,8 +5,9 @@ import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js"
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { Health as HealthService } from "../../gen/health/v1/health_pb.js";
 import { type Agent, cardOf } from "../agent/index.ts";
-import { AgentService } from "../contract/index.ts";
+import { AgentService, RegistryService } from "../contract/index.ts";
 import { type Limits, resolveLimits } from "../core/index.ts";
+import type { Registry } from "../registry/index.ts";
 import { drainingError, TaskRuntime } from "../task/index.ts";
 import { createLogger, type LogOptions } from "../telemetry/index.ts";
 import { type CorsOptions, createListener, createRpcHandler, type RpcHandler, type TlsOptions } from "../wire/index.ts";
@@ -17,10 +18,12 @@ import { createFront } from "./front.ts";
 import { createHealth } from "./health.ts";
 import { createPage, type PageHandler } from "./page.ts";
 import { createReflection } from "./reflection.ts";
+import { createRegistration, type RegisterOptions, type ServerRegistration } from "./registration.ts";
+import { createServerRegistry, type RegistryServeOptions } from "./registry-service.ts";
 import { closeOnSignals } from "./signals.ts";
 
 export interface ServeOptions {
-  /** The agents, at least one, with distinct names. The first answers calls that name none. */
+  /** The agents, with distinct names; at least one, unless the server is a registry. The first answers calls that name none. */
   readonly agents: readonly Agent[];
   /** Default 50051; 0 picks a free port. */
   readonly port?: number;
@@ -34,9 +37,13 @@ export interface ServeOptions {
   readonly cors?: CorsOptions;
   /** Registers other Connect services on the same port. */
   readonly services?: (router: ConnectRouter) => void;
+  /** Serves a registry on the same port, in which agents register and are found. Default false. */
+  readonly registry?: boolean | RegistryServeOptions;
+  /** Registers every agent, renews while the server runs and ends it when the server drains. Default: agents are not registered. */
+  readonly register?: RegisterOptions;
   /** A logger, or how to make one. Default: to stderr, level info. */
   readonly log?: Logger | LogOptions;
-  /** Serves the page at `GET /`. Default true. */
+  /** Serves the page at `GET /`. Default: when there are agents. */
   readonly page?: boolean;
   /** Closes on SIGTERM and SIGINT and then exits 0. Default true; false leaves signals to the program. */
   readonly signals?: boolean;
@@ -48,7 +55,7 @@ export interface Server {
   readonly url: string;
   readonly port: number;
   /**
-   * Drains, then stops: health turns NOT_SERVING, peers get GOAWAY, new tasks UNAVAILABLE; calls in flight have `graceMs`
+   * Drains, then stops: registrations are ended; health turns NOT_SERVING, peers get GOAWAY, new tasks UNAVAILABLE; calls in flight have `graceMs`
    * (default: the limit `drainGraceMs`) to finish, then end with UNAVAILABLE. Calling it again waits for the same end.
    */
   close(options?: { graceMs?: number }): Promise<void>;
@@ -57,7 +64,7 @@ export interface Server {
 /**
  * Serves agents on one port: gRPC, gRPC-Web and Connect over HTTP/2 and HTTP/1.1, with health and reflection.
  *
- * @throws TypeError for agents that are missing or share a name, RangeError for a wrong limit, and the bind error (EADDRINUSE …).
+ * @throws TypeError for agents that are missing or share a name and for addresses that are none, RangeError for a wrong limit, and the bind error (EADDRINUSE …).
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const limits = resolveLimits(options.limits);
@@ -69,10 +76,12 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const address = await listener.listen(host, port);
   const url = `${tls === undefined ? "http" : "https"}://${displayHost(host)}:${address.port}`;
   log.info({ url, agents: options.agents.map((agent) => agent.name) }, "serving");
+  parts.registration?.begin(url, host);
 
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number) => {
     log.info({ calls: listener.inFlight, tasks: parts.runtime.runningCount, graceMs }, "draining");
+    await within(stopMs, parts.registration?.end() ?? Promise.resolve()); // first, so that nobody is sent here any more
     parts.drain();
     const drained = listener.drain();
     const idle = () => Promise.all([listener.idle(), parts.runtime.idle()]);
@@ -82,6 +91,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     }
     await within(stopMs, drained); // the last answers are on their way
     await listener.close();
+    parts.registry?.close();
     log.info("stopped");
   };
   const server: Server = {
@@ -96,13 +106,15 @@ export async function serve(options: ServeOptions): Promise<Server> {
   return server;
 }
 
-/** Time for the last errors to reach their callers once the grace time is over. */
+/** Time for the end of registrations, and for the last errors to reach their callers once the grace time is over. */
 const stopMs = 1_000;
 
 interface Parts {
   readonly rpc: RpcHandler;
   readonly page: PageHandler | undefined;
   readonly runtime: TaskRuntime;
+  readonly registry: Registry | undefined;
+  readonly registration: ServerRegistration | undefined;
   /** Refuses what is new and ends what only waits. */
   drain(): void;
   /** Ends what is still at work. */
@@ -110,7 +122,8 @@ interface Parts {
 }
 
 function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts {
-  const agents = checkAgents(options.agents);
+  const agents = checkAgents(options);
+  const registry = createServerRegistry(options.registry, log);
   const runtime = new TaskRuntime({ agents, limits, log });
   const idle = new AbortController();
   const shutdown = new AbortController();
@@ -122,22 +135,30 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
     onCallEnd: createCallLog(log),
     shutdownSignal: shutdown.signal,
     routes(router) {
-      router.service(AgentService, agentService);
-      router.service(FirstAgentService, createFirstContract(agentService));
+      if (agents.length > 0) {
+        router.service(AgentService, agentService);
+        router.service(FirstAgentService, createFirstContract(agentService));
+      }
+      if (registry !== undefined) router.service(RegistryService, registry.service);
       router.service(HealthService, health.service);
       router.service(ServerReflection, reflection.v1);
       router.service(ServerReflectionAlpha, reflection.v1alpha);
       options.services?.(router);
     },
   });
+  const load = () => ({ inFlight: runtime.runningCount, capacity: limits.maxRunningTasks });
+  const registered = { agents, services: rpc.services, load, hasRegistry: registry !== undefined, log };
   return {
     rpc,
     runtime,
-    page: (options.page ?? true) ? createPage(agents.map(cardOf)) : undefined,
+    registry,
+    registration: options.register && createRegistration(options.register, registered),
+    page: (options.page ?? agents.length > 0) ? createPage(agents.map(cardOf)) : undefined,
     drain() {
       health.drain();
       runtime.close(drainingError());
       idle.abort(drainingError());
+      registry?.drain(drainingError());
     },
     stop() {
       runtime.stopAll(drainingError());
@@ -146,8 +167,9 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
   };
 }
 
-function checkAgents(agents: readonly Agent[]): readonly Agent[] {
-  if (agents.length === 0) throw new TypeError("serve needs at least one agent: serve({ agents: [defineAgent({ … })] })");
+function checkAgents({ agents, registry = false }: ServeOptions): readonly Agent[] {
+  if (agents.length === 0 && registry === false)
+    throw new TypeError("serve needs at least one agent: serve({ agents: [defineAgent({ … })] })");
   const names = agents.map((agent) => agent.name);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined) throw new TypeError(`two agents are named "${repeated}"; names must be distinct`);

@@ -1,0 +1,132 @@
+import { create } from "@bufbuild/protobuf";
+import type { ConnectError, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import {
+  type Contract,
+  DeregisterResponseSchema,
+  type DiscoverRequest,
+  DiscoverResponseSchema,
+  type RegisteredAgent,
+  RegisterResponseSchema,
+  type RegistryService,
+  RenewResponseSchema,
+} from "../contract/index.ts";
+import { invalidArgument, notFound, registryBounds } from "../core/index.ts";
+import type { Store } from "../store/index.ts";
+import { createAddressPolicy } from "./address.ts";
+import { ContractShelf } from "./contract-shelf.ts";
+import { Directory } from "./directory.ts";
+import { ensureEpoch } from "./epoch.ts";
+import { follow } from "./follow.ts";
+import type { RegisterRules } from "./register.ts";
+import { type Registrant, Registrations } from "./registrations.ts";
+import { queryViolations, selectAgents } from "./select.ts";
+import { watchDirectory } from "./watch.ts";
+
+export interface RegistryOptions {
+  /** Where the registrations live. Several registries on one store are one registry. */
+  readonly store: Store;
+  readonly log: Logger;
+  /** The identity that a caller has proved; undefined for none. Default: nobody proves any. */
+  readonly callerOf?: (context: HandlerContext) => string | undefined;
+  /**
+   * CIDRs that endpoints may lie in. Default: all. Link-local, metadata, unspecified and multicast addresses are refused in any case. A host
+   * name is held against them by what it resolves to where the registry runs.
+   */
+  readonly allow?: readonly string[];
+  /** How host names are resolved. Default: as this machine does. */
+  readonly resolve?: RegisterRules["resolve"];
+}
+
+/** A registry that runs. */
+export interface Registry {
+  readonly service: ServiceImpl<typeof RegistryService>;
+  /** Registrations that live. */
+  readonly size: number;
+  /** Ends the watches with this error, so that they do not hold up a drain; leases can still be renewed and ended. */
+  drain(reason: ConnectError): void;
+  /** Lets go of the store. Leases end in their time. */
+  close(): void;
+}
+
+/**
+ * Creates a registry: RegistryService over a store.
+ *
+ * @throws RangeError for a range of addresses that is none.
+ */
+export function createRegistry(options: RegistryOptions): Registry {
+  const { store, log, callerOf = () => undefined, allow, resolve } = options;
+  const rules = { addresses: createAddressPolicy(allow), ...(resolve && { resolve }) };
+  const directory = new Directory();
+  const contracts = new ContractShelf(store, (sha256) => directory.serves(sha256));
+  const registrations = new Registrations({ store, directory, contracts, rules });
+  const closed = new AbortController();
+  const draining = new AbortController();
+  const ready = new Promise<void>((onCurrent) => void follow(directory, { store, log, signal: closed.signal, onCurrent }));
+  const registrant = async (context: HandlerContext): Promise<Registrant> => {
+    await ready;
+    return { identity: callerOf(context), signal: context.signal };
+  };
+  return {
+    get size() {
+      return directory.size;
+    },
+    drain: (reason) => draining.abort(reason),
+    close: () => closed.abort(),
+    service: {
+      async register(request, context) {
+        const lease = await registrations.register(request, await registrant(context));
+        return create(RegisterResponseSchema, { lease });
+      },
+      async renew(request, context) {
+        return create(RenewResponseSchema, { lease: await registrations.renew(request, await registrant(context)) });
+      },
+      async deregister(request, context) {
+        await registrations.deregister(request, await registrant(context));
+        return create(DeregisterResponseSchema);
+      },
+      async discover(request) {
+        await ready;
+        const agents = discover(directory, request);
+        const found = request.includeContracts ? await contractsOf(agents, contracts) : [];
+        return create(DiscoverResponseSchema, { agents, contracts: found });
+      },
+      async *watch(request, context) {
+        await ready;
+        const epoch = await ensureEpoch(store);
+        const signal = AbortSignal.any([context.signal, draining.signal]);
+        yield* watchDirectory(request, { directory, contracts, epoch, signal });
+      },
+    },
+  };
+}
+
+function discover(directory: Directory, request: DiscoverRequest): RegisteredAgent[] {
+  const { capability, agent } = request;
+  const violations = queryViolations(request);
+  if (capability === "" && agent === "") violations.push({ field: "capability", description: "or agent is required" });
+  if (violations.length > 0) throw invalidArgument(violations);
+  const agents = selectAgents(agentsOf(directory, request), request);
+  if (agents.length > 0) return agents;
+  const [type, name] = capability === "" ? ["agent", agent] : ["capability", capability];
+  throw notFound({ type, name, hint: "no agent that lives here is as was asked for" });
+}
+
+function* agentsOf(directory: Directory, request: DiscoverRequest): Generator<RegisteredAgent> {
+  for (const { agent } of directory.find(request)) yield agent;
+}
+
+/** The contracts of some agents, each once, as far as they fit. */
+async function contractsOf(agents: readonly RegisteredAgent[], contracts: ContractShelf): Promise<Contract[]> {
+  const hashes = new Set(agents.map(({ registration }) => registration?.contractSha256 ?? ""));
+  const found: Contract[] = [];
+  let bytes = 0;
+  for (const sha256 of hashes) {
+    const contract = sha256 === "" ? undefined : await contracts.find(sha256);
+    if (contract === undefined || bytes + contract.descriptorSet.byteLength > registryBounds.maxDiscoveredContractBytes)
+      continue;
+    bytes += contract.descriptorSet.byteLength;
+    found.push(contract);
+  }
+  return found;
+}

@@ -1,0 +1,21 @@
+import type { Logger } from "pino";
+import { createRegistry, type Registry } from "../registry/index.ts";
+import { createMemoryStore, type Store } from "../store/index.ts";
+
+/** How a server's registry differs from the default. */
+export interface RegistryServeOptions {
+  /** Where the registrations live. Default: in this process; who comes back after its end registers again by itself. */
+  readonly store?: Store;
+  /**
+   * CIDRs that endpoints may lie in, such as `10.0.0.0/8`. Default: all. Link-local, metadata, unspecified and multicast addresses are
+   * refused in any case.
+   */
+  readonly allow?: readonly string[];
+}
+
+/** The registry of a server that has one. @throws RangeError for a range of addresses that is none. */
+export function createServerRegistry(option: boolean | RegistryServeOptions | undefined, log: Logger): Registry | undefined {
+  if (option === undefined || option === false) return undefined;
+  const { store = createMemoryStore(), allow = [] } = option === true ? {} : option;
+  return createRegistry({ store, allow, log });
+}
