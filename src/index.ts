@@ -20,6 +20,19 @@ export { type Agents, type Chat, type ConnectOptions, type ConverseOptions, conn
 export { SourceRange_Unit, Status } from "./contract/index.ts";
 export { type AgentEvent, defaultLimits, type Limits } from "./core/index.ts";
 export {
+  type CallerIdentity,
+  createTokenVerifier,
+  definePolicy,
+  type Policy,
+  type PolicyRule,
+  parsePolicy,
+  type TokenOptions,
+  type TokenVerifier,
+  verifySpiffeId,
+  watchCertificates,
+  watchPolicy,
+} from "./identity/index.ts";
+export {
   type AgentEndpoint,
   type AgentQuery,
   type ContractDifference,
@@ -32,7 +45,14 @@ export {
   type ListedEndpoint,
   type RegistrySourceOptions,
 } from "./registry/index.ts";
-export { type RegisterOptions, type RegistryServeOptions, type ServeOptions, type Server, serve } from "./server/index.ts";
+export {
+  type AccessOptions,
+  type RegisterOptions,
+  type RegistryServeOptions,
+  type ServeOptions,
+  type Server,
+  serve,
+} from "./server/index.ts";
 export {
   type AppendOptions,
   createMemoryStore,

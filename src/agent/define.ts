@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { ToolDefinition, ToolResult } from "../contract/index.ts";
 import type { AgentEvent } from "../core/index.ts";
+import type { CallerIdentity } from "../identity/index.ts";
 
 /** What an agent is asked to do. */
 export interface Task {
@@ -34,6 +35,8 @@ export interface Turn {
 
 /** What an agent can use while it works. */
 export interface AgentContext {
+  /** Who asked for the task, and how that was proven; the same for the agents that this one asks. */
+  readonly caller: CallerIdentity;
   /** Aborted with a ConnectError when the task is cancelled or out of time. Hand it to everything that waits. */
   readonly signal: AbortSignal;
   /** Milliseconds left until the task's deadline, 0 or more. */

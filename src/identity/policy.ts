@@ -27,6 +27,8 @@ export interface PolicyRequest {
 export interface Policy {
   readonly rules: readonly PolicyRule[];
   allows(caller: CallerIdentity, request: PolicyRequest): boolean;
+  /** True when the method is allowed for some capability or without one: all that can be said before a call names its agent. */
+  admits(caller: CallerIdentity, method: string): boolean;
   /** @throws ConnectError PERMISSION_DENIED, reason `POLICY_DENIED`, when it is not allowed. */
   check(caller: CallerIdentity, request: PolicyRequest): void;
 }
@@ -42,6 +44,7 @@ export function definePolicy(rules: readonly PolicyRule[]): Policy {
   return {
     rules,
     allows,
+    admits: (caller, method) => tests.some((test) => test(caller, { method, capability: anyCapability })),
     check(caller, request) {
       if (allows(caller, request)) return;
       const { method, capability } = request;
@@ -63,14 +66,20 @@ export function parsePolicy(json: string): Policy {
   return definePolicy(value["rules"] as readonly PolicyRule[]); // checked there
 }
 
-type Test = (caller: CallerIdentity, request: PolicyRequest) => boolean;
+/** Stands for whichever capability a rule names. */
+const anyCapability = Symbol("any capability");
+
+type Test = (
+  caller: CallerIdentity,
+  request: Pick<PolicyRequest, "method"> & { capability?: string | symbol | undefined },
+) => boolean;
 
 function compile({ callers, capabilities, methods }: PolicyRule): Test {
   const callerTests = callers.map(callerTest);
-  const capabilitySet = capabilities && new Set(capabilities);
+  const capabilitySet = capabilities && new Set<string | symbol | undefined>(capabilities);
   const methodSet = methods && new Set(methods);
   return (caller, { method, capability }) => {
-    if (capabilitySet !== undefined && (capability === undefined || !capabilitySet.has(capability))) return false;
+    if (capabilitySet !== undefined && capability !== anyCapability && !capabilitySet.has(capability)) return false;
     const path = bare(method);
     if (methodSet !== undefined && !methodSet.has(path) && !methodSet.has(`${path.slice(0, path.indexOf("/"))}/*`))
       return false;

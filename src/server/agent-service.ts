@@ -1,44 +1,54 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Agent } from "../agent/index.ts";
 import { type AgentService, CancelTaskResponseSchema, GetTaskResponseSchema } from "../contract/index.ts";
+import type { CallerIdentity } from "../identity/index.ts";
 import { type Caller, converse, processTask, streamTask, type TaskRuntime, validateTaskId } from "../task/index.ts";
 import { onCallAbort } from "../wire/index.ts";
-
-/** The identity of callers that proved none. */
-const anonymous = "anonymous";
+import type { Access } from "./access.ts";
 
 export interface AgentServiceOptions {
   readonly runtime: TaskRuntime;
+  readonly access: Access;
   /** Aborted with a ConnectError when conversations without a running turn have to end. */
   readonly idle: AbortSignal;
 }
 
 /** AgentService over the task runtime. */
-export function createAgentService({ runtime, idle }: AgentServiceOptions) {
+export function createAgentService({ runtime, access, idle }: AgentServiceOptions) {
   return {
-    processTask: (request, context) => processTask(runtime, request, new ContextCaller(context)),
-    streamResponse: (request, context) => streamTask(runtime, request, new ContextCaller(context)),
-    converse: (requests, context) => converse(runtime, requests, { caller: new ContextCaller(context), idle }),
-    getTask(request) {
+    processTask: (request, context) => processTask(runtime, request, new ContextCaller(context, access)),
+    streamResponse: (request, context) => streamTask(runtime, request, new ContextCaller(context, access)),
+    converse: (requests, context) => converse(runtime, requests, { caller: new ContextCaller(context, access), idle }),
+    getTask(request, context) {
       validateTaskId(request.taskId, runtime.limits);
-      return create(GetTaskResponseSchema, { task: runtime.find(request.taskId, anonymous).describe() });
+      return create(GetTaskResponseSchema, { task: runtime.find(request.taskId, access.callerOf(context).name).describe() });
     },
-    cancelTask(request) {
+    cancelTask(request, context) {
       validateTaskId(request.taskId, runtime.limits);
-      return create(CancelTaskResponseSchema, { task: runtime.cancel(request.taskId, anonymous).describe() });
+      return create(CancelTaskResponseSchema, {
+        task: runtime.cancel(request.taskId, access.callerOf(context).name).describe(),
+      });
     },
   } satisfies ServiceImpl<typeof AgentService>;
 }
 
 /** The caller of a call. Its signal is asked for only where it is needed, since it has to be made first. */
 class ContextCaller implements Caller {
-  readonly identity = anonymous;
+  readonly identity: CallerIdentity;
   readonly timeoutMs: number | undefined;
   readonly #context: HandlerContext;
+  readonly #access: Access;
 
-  constructor(context: HandlerContext) {
+  constructor(context: HandlerContext, access: Access) {
+    this.identity = access.callerOf(context);
+    this.#access = access;
     this.timeoutMs = context.timeoutMs();
     this.#context = context;
+  }
+
+  mayAsk(agent: Agent): void {
+    this.#access.checkAgent(this.#context, agent);
   }
 
   get signal(): AbortSignal {

@@ -1,3 +1,4 @@
+export type { AccessOptions } from "./access.ts";
 export type { RegisterOptions } from "./registration.ts";
 export type { RegistryServeOptions } from "./registry-service.ts";
 export { type ServeOptions, type Server, serve } from "./serve.ts";

@@ -1,6 +1,8 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { createRegistry, type Registry } from "../registry/index.ts";
 import { createMemoryStore, type Store } from "../store/index.ts";
+import type { Access } from "./access.ts";
 
 /** How a server's registry differs from the default. */
 export interface RegistryServeOptions {
@@ -14,8 +16,15 @@ export interface RegistryServeOptions {
 }
 
 /** The registry of a server that has one. @throws RangeError for a range of addresses that is none. */
-export function createServerRegistry(option: boolean | RegistryServeOptions | undefined, log: Logger): Registry | undefined {
+export function createServerRegistry(
+  option: boolean | RegistryServeOptions | undefined,
+  { access, log }: { access: Access; log: Logger },
+): Registry | undefined {
   if (option === undefined || option === false) return undefined;
   const { store = createMemoryStore(), allow = [] } = option === true ? {} : option;
-  return createRegistry({ store, allow, log });
+  const callerOf = (context: HandlerContext) => {
+    const { proof, name } = access.callerOf(context);
+    return proof === "none" ? undefined : name;
+  };
+  return createRegistry({ store, allow, log, callerOf });
 }

@@ -11,6 +11,7 @@ import type { Registry } from "../registry/index.ts";
 import { drainingError, TaskRuntime } from "../task/index.ts";
 import { createLogger, type LogOptions } from "../telemetry/index.ts";
 import { type CorsOptions, createListener, createRpcHandler, type RpcHandler, type TlsOptions } from "../wire/index.ts";
+import { type AccessOptions, createAccess } from "./access.ts";
 import { createAgentService } from "./agent-service.ts";
 import { createCallLog } from "./calls.ts";
 import { createFirstContract } from "./first-contract.ts";
@@ -31,6 +32,8 @@ export interface ServeOptions {
   readonly host?: string;
   /** Serves TLS (1.3), HTTP/2 and HTTP/1.1 by ALPN. Default: clear text, both versions. */
   readonly tls?: TlsOptions;
+  /** Who may call. Default: everybody, as anonymous. */
+  readonly access?: AccessOptions;
   /** Bounds that differ from the defaults. */
   readonly limits?: Partial<Limits>;
   /** Web pages of other origins that may call. Default: none. */
@@ -123,17 +126,20 @@ interface Parts {
 
 function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts {
   const agents = checkAgents(options);
-  const registry = createServerRegistry(options.registry, log);
+  const access = createAccess(options.access);
+  const registry = createServerRegistry(options.registry, { access, log });
   const runtime = new TaskRuntime({ agents, limits, log });
   const idle = new AbortController();
   const shutdown = new AbortController();
-  const agentService = createAgentService({ runtime, idle: idle.signal });
+  const agentService = createAgentService({ runtime, access, idle: idle.signal });
   const health = createHealth(() => rpc.services.map((service) => service.typeName));
   const reflection = createReflection(() => rpc.services);
   const rpc = createRpcHandler({
     limits,
     onCallEnd: createCallLog(log),
     shutdownSignal: shutdown.signal,
+    ...(access.requestGate && { requestGate: access.requestGate }),
+    ...(access.contextValues && { contextValues: access.contextValues }),
     routes(router) {
       if (agents.length > 0) {
         router.service(AgentService, agentService);

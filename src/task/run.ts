@@ -21,6 +21,7 @@ import {
   notFound,
   timers,
 } from "../core/index.ts";
+import type { CallerIdentity } from "../identity/index.ts";
 import type { TaskRecord } from "./record.ts";
 
 /** What all runs share. */
@@ -36,6 +37,8 @@ const none: readonly string[] = [];
 /** One run of a task's agent, until the task settles: the envelope of everything that it calls, and the way to end it. */
 export class TaskRun implements Envelope {
   readonly record: TaskRecord;
+  /** Who asked for this run. */
+  readonly identity: CallerIdentity;
   readonly deadlineMs: number;
   readonly callers = none;
   readonly #deadline: Due;
@@ -43,8 +46,9 @@ export class TaskRun implements Envelope {
   #controller: AbortController | undefined;
   #stopped: ConnectError | undefined;
 
-  constructor(record: TaskRecord, timeoutMs: number) {
+  constructor(record: TaskRecord, identity: CallerIdentity, timeoutMs: number) {
     this.record = record;
+    this.identity = identity;
     this.deadlineMs = Date.now() + timeoutMs;
     const late = () => record.stop(deadlineExceeded(`the task took longer than its ${Math.round(timeoutMs)} ms`));
     this.#deadline = timers.schedule(timeoutMs, late);
@@ -81,13 +85,14 @@ export class TaskRun implements Envelope {
   /** Starts the agent. */
   start(task: Task, host: Host): AsyncIterable<Yield> {
     const { agent } = this.record;
-    return agent.run(task, new Context({ agent, envelope: this, host }, task));
+    return agent.run(task, new Context({ agent, caller: this.identity, envelope: this, host }, task));
   }
 }
 
 /** An agent's place: what is above it, and what is around it. */
 interface Place {
   readonly agent: Agent;
+  readonly caller: CallerIdentity;
   readonly envelope: Envelope;
   readonly host: Host;
 }
@@ -108,6 +113,10 @@ class Context implements AgentContext {
   constructor(place: Place, task: Task) {
     this.#place = place;
     this.#task = task;
+  }
+
+  get caller(): CallerIdentity {
+    return this.#place.caller;
   }
 
   get signal(): AbortSignal {
@@ -131,14 +140,15 @@ class Context implements AgentContext {
   }
 }
 
-function directoryOf({ agent, envelope, host }: Place, task: Task): AgentDirectory {
+function directoryOf(place: Place, task: Task): AgentDirectory {
+  const { agent, envelope, host } = place;
   const others = host.agents.filter((other) => other !== agent);
   return {
     cards: others.map(cardOf),
     capability(name) {
       const found = others.find((other) => other.capabilities.includes(name));
       if (found === undefined) throw notFound({ type: "capability", name });
-      return handleOf({ agent: found, envelope: childEnvelope(envelope, agent.name), host }, task);
+      return handleOf({ ...place, agent: found, envelope: childEnvelope(envelope, agent.name) }, task);
     },
   };
 }

@@ -13,6 +13,7 @@ import {
   resourceExhausted,
   unavailable,
 } from "../core/index.ts";
+import type { CallerIdentity } from "../identity/index.ts";
 import { type Conversations, createConversations } from "./conversations.ts";
 import { newId } from "./id.ts";
 import { TaskRecord } from "./record.ts";
@@ -23,7 +24,9 @@ import { validateTaskRequest } from "./validate.ts";
 /** Who calls, and how long they are ready to wait. */
 export interface Caller {
   /** The verified identity; tasks and conversations of one caller are hidden from every other. */
-  readonly identity: string;
+  readonly identity: CallerIdentity;
+  /** @throws ConnectError PERMISSION_DENIED when it may not ask this agent. */
+  mayAsk(agent: Agent): void;
   /** Aborted when the caller leaves or its deadline is over. */
   readonly signal: AbortSignal;
   /** Calls back then, which is cheaper where nobody needs the signal. Returns what forgets the listener. */
@@ -80,7 +83,7 @@ export class TaskRuntime {
    */
   submit(request: TaskRequest, caller: Caller): TaskRecord {
     validateTaskRequest(request, this.limits);
-    const known = request.taskId === "" ? undefined : this.#tasks.get(caller.identity, request.taskId);
+    const known = request.taskId === "" ? undefined : this.#tasks.get(caller.identity.name, request.taskId);
     if (request.toolResults.length > 0) return this.#continue(known, request, caller);
     if (known === undefined) return this.#start(request, caller);
     if (known.isAskedBy(request)) {
@@ -129,9 +132,10 @@ export class TaskRuntime {
   #start(request: TaskRequest, caller: Caller): TaskRecord {
     const id = request.taskId === "" ? newId() : request.taskId;
     const agent = this.findAgent(request.agentId);
+    caller.mayAsk(agent);
     this.#admit();
     const { limits } = this;
-    const record = new TaskRecord({ id, caller: caller.identity, agent, request, limits, onSettle: this.#onSettle });
+    const record = new TaskRecord({ id, caller: caller.identity.name, agent, request, limits, onSettle: this.#onSettle });
     this.#tasks.add(record);
     this.#run(record, caller);
     return record;
@@ -171,7 +175,7 @@ export class TaskRuntime {
 
   #run(record: TaskRecord, caller: Caller): void {
     const { maxDeadlineMs } = this.limits;
-    const run = new TaskRun(record, Math.min(caller.timeoutMs ?? maxDeadlineMs, maxDeadlineMs));
+    const run = new TaskRun(record, caller.identity, Math.min(caller.timeoutMs ?? maxDeadlineMs, maxDeadlineMs));
     record.run = run;
     void this.#fill(run);
   }

@@ -138,7 +138,7 @@ export class TurnQueue {
       if (taskId === "" || turn.request.taskId === taskId) turn.cancelled = true;
     }
     if (this.current !== undefined && (taskId === "" || this.current.id === taskId)) {
-      this.#runtime.cancel(this.current.id, this.#caller.identity);
+      this.#runtime.cancel(this.current.id, this.#caller.identity.name);
     }
   }
 

@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import { type Agent, type AgentContext, type AgentHandle, cardOf, type Task } from "../../src/agent/index.ts";
 import type { AgentEvent } from "../../src/core/index.ts";
+import { anonymous } from "../../src/identity/index.ts";
 
 /** Runs an agent by itself, without a server, and collects its events. */
 export function ask(agent: Agent, content: string, metadata: Record<string, string> = {}): Promise<AgentEvent[]> {
@@ -23,6 +24,7 @@ async function* run(agent: Agent, task: Partial<Task>, ctx: AgentContext): Async
 
 function contextWith(others: readonly Agent[]): AgentContext {
   return {
+    caller: anonymous,
     signal: new AbortController().signal,
     timeoutMs: () => 60_000,
     log: pino({ level: "silent" }),
