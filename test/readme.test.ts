@@ -57,6 +57,11 @@ test("the agent of ten lines is served and answers", async () => {
   expect(printed).toBe("HELLO THERE  hello there\n");
 });
 
+test("the rules of access are rules", async () => {
+  const code = piece("definePolicy([").replace('readFileSync("certs/ca.crt")', '""');
+  expect(await runPieces(code, "console.log(access.policy.rules.length, clientCa);")).toBe("2 \n");
+});
+
 test("the calls from Node answer", async () => {
   const printed = await runPieces(piece("agents.converse()"));
   expect(printed).toContain("399.5");
