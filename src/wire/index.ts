@@ -1,7 +1,20 @@
 /** HTTP/2 and HTTP/1.1 to calls and back, for any Connect service. Knows nothing of agents. */
 export type { ClientTlsOptions, TransportOptions } from "./client/options.ts";
-export { type ClosableTransport, createTransport } from "./client/transport.ts";
-export type { ExchangeHandler, Fields, HeaderList, RequestSink, ServerClosed, ServerExchange } from "./exchange.ts";
+export type { Attempt, AttemptEnd, Route, RoutedCall, Router } from "./client/route.ts";
+export { type ClosableTransport, createRoutedTransport, createTransport, openSession } from "./client/transport.ts";
+export type {
+  ClientExchange,
+  ClientRequest,
+  ClientSession,
+  ExchangeHandler,
+  Fields,
+  HeaderList,
+  RequestSink,
+  ResponseSink,
+  ServerClosed,
+  ServerExchange,
+  SessionEvents,
+} from "./exchange.ts";
 export { createListener, type Listener, type ListenerOptions, type TlsOptions } from "./node/listener.ts";
 export type { RequestGate } from "./server/method.ts";
 export { type CorsOptions, createOriginPolicy, isLoopbackName, type OriginVerdict } from "./server/origin.ts";

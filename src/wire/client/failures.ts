@@ -23,6 +23,7 @@ export function failureOf(closed: ClientClosed): ConnectError {
     case "unsent":
       return unavailable("the server takes no call now", retryMs);
     case "unreachable":
+      if (closed.cause instanceof ConnectError) return closed.cause; // who keeps several connections knows more
       return unavailable(`the server cannot be reached${codeOf(closed.cause)}`, retryMs, { cause: closed.cause });
     case "closed":
       return cancelled("the client was closed");
