@@ -16,7 +16,25 @@ export {
   usage,
   type Yield,
 } from "./agent/index.ts";
-export { type Agents, type Chat, type ConnectOptions, type ConverseOptions, connect } from "./client/index.ts";
+export {
+  type Agents,
+  type BalancedTransportOptions,
+  type CallPolicy,
+  type Chat,
+  type ConnectOptions,
+  type ConverseOptions,
+  callPolicy,
+  connect,
+  createBalancedTransport,
+  type Endpoint,
+  type EndpointListener,
+  type EndpointSource,
+  type HedgingOptions,
+  type RetryOptions,
+  type ServerOptions,
+  type ServersOptions,
+  staticSource,
+} from "./client/index.ts";
 export { SourceRange_Unit, Status } from "./contract/index.ts";
 export { type AgentEvent, defaultLimits, type Limits } from "./core/index.ts";
 export { type ServeOptions, type Server, serve } from "./server/index.ts";

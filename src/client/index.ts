@@ -1,2 +1,7 @@
-export { type Agents, type ConnectOptions, connect } from "./connect.ts";
+export { type Agents, type ConnectOptions, connect, type ServerOptions, type ServersOptions } from "./connect.ts";
 export type { Chat, ConverseOptions } from "./converse.ts";
+export { createBalancedTransport } from "./reach/balanced-transport.ts";
+export { type CallPolicy, callPolicy } from "./reach/call-policy.ts";
+export type { BalancedTransportOptions, HedgingOptions } from "./reach/options.ts";
+export type { RetryOptions } from "./reach/retry.ts";
+export { type Endpoint, type EndpointListener, type EndpointSource, staticSource } from "./reach/source.ts";

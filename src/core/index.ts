@@ -17,5 +17,5 @@ export {
   unavailable,
 } from "./errors.ts";
 export type { AgentEvent, Finish, TaskEvent } from "./events.ts";
-export { defaultLimits, type Limits, resolveLimits, wireBounds } from "./limits.ts";
+export { defaultLimits, type Limits, reachBounds, resolveLimits, wireBounds } from "./limits.ts";
 export { type Due, timers } from "./timer-wheel.ts";
