@@ -11,6 +11,8 @@ import { type Endpoint, originOf } from "./source.ts";
 /** gRFC A17: a watch that failed begins again as a connection does. */
 const rewatch = { initialMs: 1_000, multiplier: 1.6, maxMs: 120_000 } as const;
 const connectTimeoutMs = 20_000;
+/** How often endpoints are tried of which every breaker is open: waiting longer would spare nobody, as few calls pass. */
+const starvedMs = 1_000;
 
 /** The endpoints of a target, as a source tells of them, and those that calls can go to now. */
 export class EndpointSet {
@@ -22,6 +24,7 @@ export class EndpointSet {
   #probing: readonly Member[] = [];
   #connects = false;
   #sweep: NodeJS.Timeout | undefined;
+  #starved: NodeJS.Timeout | undefined;
 
   /** @param onChange what can be called, or its room, has changed. */
   constructor(settings: ReachSettings, onChange: () => void) {
@@ -86,6 +89,7 @@ export class EndpointSet {
 
   close(): void {
     clearInterval(this.#sweep);
+    clearTimeout(this.#starved);
     for (const member of this.#members.values()) member.close();
     this.#members.clear();
     this.#candidates = this.#probing = [];
@@ -137,11 +141,26 @@ export class EndpointSet {
     const closed = serving.filter(({ breaker }) => breaker.state === "closed");
     // When all breakers are open, those whose endpoints did answer tell nothing: what was asked may be at fault.
     const callable = closed.length > 0 ? closed : serving.filter(({ breaker }) => !breaker.unreached);
+    this.#starve(callable.length === 0 ? serving : []);
     const { zone } = this.#settings;
     const near = zone === undefined ? [] : callable.filter(({ endpoint }) => endpoint.zone === zone);
     this.#candidates = near.length > 0 ? near : callable;
     this.#probing = serving.filter(({ breaker }) => breaker.state === "probing");
     this.#onChange();
+  }
+
+  /** These are all that could be called, and their breakers are open. */
+  #starve(members: readonly Member[]): void {
+    if (members.length === 0) {
+      clearTimeout(this.#starved);
+      this.#starved = undefined;
+      return;
+    }
+    this.#starved ??= setTimeout(() => {
+      this.#starved = undefined;
+      for (const { breaker, serving } of this.#members.values()) if (serving) breaker.wake();
+      this.#refresh();
+    }, starvedMs).unref();
   }
 }
 
