@@ -29,7 +29,6 @@ export interface Host {
  */
 export function sweepOutliers(hosts: readonly Host[], nowMs: number): boolean {
   const before = hosts.map(({ ejectedAtMs }) => ejectedAtMs);
-  for (const host of hosts) takeBack(host, nowMs);
   for (const host of [...bySuccessRate(hosts), ...byFailureShare(hosts)]) {
     const out = hosts.filter(({ ejectedAtMs }) => ejectedAtMs !== undefined).length;
     if (out > 0 && (out + 1) / hosts.length > maxEjectedShare) break;
@@ -37,7 +36,10 @@ export function sweepOutliers(hosts: readonly Host[], nowMs: number): boolean {
     host.ejectedAtMs = nowMs;
     host.ejections++;
   }
-  for (const host of hosts) host.succeeded = host.failed = 0;
+  for (const host of hosts) {
+    takeBack(host, nowMs);
+    host.succeeded = host.failed = 0;
+  }
   return hosts.some(({ ejectedAtMs }, index) => ejectedAtMs !== before[index]);
 }
 
