@@ -147,6 +147,7 @@ export class Balancer implements Router, RouteHost {
 
 /** What went wrong, for the caller. */
 function wordsOf(reason: unknown): string {
-  if (!(reason instanceof Error)) return "";
-  return `: ${"code" in reason && typeof reason.code === "string" ? reason.code : reason.message}`;
+  if (typeof reason !== "object" || reason === null) return "";
+  if ("code" in reason && typeof reason.code === "string") return `: ${reason.code}`;
+  return "message" in reason ? `: ${String(reason.message)}` : "";
 }

@@ -33,6 +33,8 @@ export class Subchannel {
   #dialing: ClientSession | undefined;
   #timer: NodeJS.Timeout | undefined;
   #notBeforeMs = Number.NEGATIVE_INFINITY;
+  /** Set while a connection for more room, which failed, is not tried again. */
+  #full: NodeJS.Timeout | undefined;
   #unwatch: () => void = () => {};
   #healthy: boolean | undefined;
   #failing = false;
@@ -100,6 +102,7 @@ export class Subchannel {
   #shut(each: (connection: Connection) => void): void {
     this.#retired = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#full);
     this.#unwatch();
     this.#dialing?.close();
     for (const connection of this.#connections) each(connection);
@@ -108,7 +111,7 @@ export class Subchannel {
   }
 
   #dialMore(): void {
-    if (this.#dialing === undefined && this.#options.now() >= this.#notBeforeMs) this.#dial();
+    if (this.#dialing === undefined && this.#full === undefined) this.#dial();
   }
 
   #dial(): void {
@@ -171,17 +174,31 @@ export class Subchannel {
     this.#options.onChange();
   }
 
-  /** Where another connection is there, the failed one was only for more room. */
   #failed(cause: unknown): void {
-    if (this.#connections.length > 0) return;
+    if (this.#connections.length > 0) {
+      this.#stayFull();
+      return;
+    }
     this.#failing = true;
     this.#failure = cause;
     this.#dialLater();
     this.#options.onChange();
   }
 
+  /** The failed connection was only for more room: calls that wait for it ask again later. */
+  #stayFull(): void {
+    this.#full = setTimeout(() => {
+      this.#full = undefined;
+      this.#options.onChange();
+    }, this.#waitMs).unref();
+  }
+
   #dialLater(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#dial(), Math.max(0, this.#notBeforeMs - this.#options.now())).unref();
+    this.#timer = setTimeout(() => this.#dial(), this.#waitMs).unref();
+  }
+
+  get #waitMs(): number {
+    return Math.max(0, this.#notBeforeMs - this.#options.now());
   }
 }
