@@ -2,21 +2,27 @@ import { once } from "node:events";
 import { constants } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { answer, startStreams } from "./support/peer.ts";
-import { balanced, codeOf, createEvent, startNamed, urlsOf } from "./support/reach.ts";
+import { balanced, callUntil, codeOf, createEvent, startNamed, urlsOf } from "./support/reach.ts";
 
 const never = () => new Promise<string>(() => {});
 
 describe("hedging", () => {
   test("asks a second endpoint when the first is silent, takes its answer and cancels the other", async () => {
-    const silent = await startStreams(() => {});
+    const silent = await startStreams((stream, number) => {
+      if (number === 0) answer(stream, "the only one");
+    });
     const good = await startStreams((stream) => answer(stream, "hi"));
     const client = balanced({
       ...{ health: false, endpoints: [silent.url, good.url] },
       balancing: "round-robin",
       hedging: { delayMs: 20 },
     });
+    await callUntil(
+      () => client.unary({}),
+      () => silent.streams.length > 0 && good.streams.length > 0, // both are connected to
+    );
     for (let call = 0; call < 2; call++) expect((await client.unary({})).value).toBe("hi");
-    const [stream] = silent.streams;
+    const [, stream] = silent.streams;
     if (stream?.closed === false) await once(stream, "close");
     expect(stream?.rstCode).toBe(constants.NGHTTP2_CANCEL);
   });

@@ -18,9 +18,16 @@ export interface Replica {
   drain(): Promise<void>;
 }
 
-/** Starts replicas and ends them all. */
+/** A client in a process of its own. */
+export interface Caller {
+  /** The calls a second that it makes in that time. */
+  measure(durationMs: number): Promise<number>;
+}
+
+/** Starts replicas, and clients where they have to be alone, and ends them all. */
 export interface Replicas {
   start(name: string, options?: { port?: number; delayMs?: number }): Promise<Replica>;
+  startCaller(kind: "plain" | "balanced", url: string): Promise<Caller>;
   stop(): Promise<void>;
 }
 
@@ -29,13 +36,28 @@ const patienceMs = 15_000;
 
 export function createReplicas(): Replicas {
   const running = new Set<ChildProcess>();
+  const run = (file: string, ...args: readonly string[]) => {
+    const child = fork(join(import.meta.dirname, file), args, { execArgv: [] });
+    running.add(child);
+    child.once("exit", () => running.delete(child));
+    return child;
+  };
   return {
     async start(name, { port = 0, delayMs = 0 } = {}) {
-      const child = fork(join(import.meta.dirname, "replica.ts"), [name, String(port), String(delayMs)], { execArgv: [] });
-      running.add(child);
-      child.once("exit", () => running.delete(child));
+      const child = run("replica.ts", name, String(port), String(delayMs));
       const ready = await answer<{ port: number }>(child);
       return replicaOf(child, { name, port: ready.port });
+    },
+    async startCaller(kind, url) {
+      const child = run("caller.ts", kind, url);
+      await answer(child);
+      return {
+        async measure(durationMs) {
+          const measured = answer<{ callsPerSecond: number }>(child);
+          child.send({ durationMs });
+          return (await measured).callsPerSecond;
+        },
+      };
     },
     async stop() {
       await Promise.all([...running].map(kill));

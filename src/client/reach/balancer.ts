@@ -3,15 +3,25 @@ import type { ConnectError } from "@connectrpc/connect";
 import { unavailable } from "../../core/index.ts";
 import type { Attempt, ClientExchange, RoutedCall, Router } from "../../wire/index.ts";
 import { callPolicy } from "./call-policy.ts";
-import { CallRoute, type RouteHost } from "./call-route.ts";
+import { CallRoute, type RouteHost, type RouteOptions } from "./call-route.ts";
 import { EndpointSet } from "./endpoint-set.ts";
 import { hedge } from "./hedge.ts";
-import { isDeclaredIdempotent, namesItsTask } from "./idempotency.ts";
+import { isDeclaredIdempotent, namesItsTask, runsTasks } from "./idempotency.ts";
 import type { Member } from "./member.ts";
 import type { ReachSettings } from "./options.ts";
 import { type Picker, pickers } from "./picker.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { refuse, type Verdict, type WaitingCall, WaitingCalls } from "./waiting-calls.ts";
+
+/** What the calls of a method have in common. */
+interface MethodOptions {
+  /** The contract declares it idempotent. */
+  readonly declared: boolean;
+  /** A call that says nothing more of itself. */
+  readonly plain: RouteOptions;
+  /** One whose request names its task; the same as the plain one where that changes nothing. */
+  readonly again: RouteOptions;
+}
 
 /** A call that found no endpoint is worth another try when connections have been tried again. */
 const retryMs = 1_000;
@@ -20,11 +30,11 @@ const retryMs = 1_000;
 export class Balancer implements Router, RouteHost {
   readonly readsRequests = true;
   readonly settings: ReachSettings;
-  readonly budget: RetryBudget;
+  readonly budget = new RetryBudget();
   readonly #set: EndpointSet;
   readonly #picker: Picker;
   readonly #waiting = new WaitingCalls();
-  readonly #declared = new Map<DescMethod, boolean>();
+  readonly #methods = new Map<DescMethod, MethodOptions>();
   #unwatch: (() => void) | undefined;
   #known = false;
   #sourceFailure: { readonly reason: unknown } | undefined;
@@ -32,7 +42,6 @@ export class Balancer implements Router, RouteHost {
 
   constructor(settings: ReachSettings) {
     this.settings = settings;
-    this.budget = new RetryBudget(settings.now);
     this.#picker = pickers[settings.balancing](settings.random);
     this.#set = new EndpointSet(settings, () => this.released());
   }
@@ -43,35 +52,33 @@ export class Balancer implements Router, RouteHost {
 
   send<R>(call: RoutedCall, attempt: Attempt<R>): Promise<R> {
     if (this.#unwatch === undefined) this.#start();
-    this.budget.offered();
+    const nowMs = this.now();
+    this.budget.offered(nowMs);
     const { method, message, contextValues, signal } = call;
-    const { waitForReady, retry, attemptTimeoutMs, hedging } = this.settings;
+    const { declared, plain, again } = this.#optionsOf(method);
+    const asIs = again !== plain && namesItsTask(message) ? again : plain;
     const policy = contextValues?.get(callPolicy);
-    const declared = this.#isDeclared(method);
-    const options = {
-      idempotent: policy?.idempotent ?? (declared || namesItsTask(method, message)),
-      waitForReady: policy?.waitForReady ?? waitForReady,
-      attemptTimeoutMs: declared ? attemptTimeoutMs : undefined,
-      maxAttempts: retry.maxAttempts,
-    };
-    if (hedging === undefined || !declared || message === undefined) return attempt(new CallRoute(this, options), signal);
+    const options = policy === undefined ? asIs : { ...asIs, ...policy };
+    const { hedging } = this.settings;
+    if (hedging === undefined || !declared || message === undefined)
+      return attempt(new CallRoute(this, options, nowMs), signal);
     const tried: Member[] = [];
-    const route = () => new CallRoute(this, { ...options, maxAttempts: 1, tried });
-    return hedge(attempt, { ...hedging, route, signal, allow: () => this.budget.take() });
+    const route = () => new CallRoute(this, { ...options, maxAttempts: 1, tried }, this.now());
+    return hedge(attempt, { ...hedging, route, signal, allow: () => this.budget.take(this.now()) });
   }
 
-  pick(tried: readonly Member[] | undefined): Member | undefined {
+  pick(tried: readonly Member[] | undefined, nowMs: number): Member | undefined {
     const { candidates, probing } = this.#set;
     if (probing.length > 0) {
       const probe = probing.find((member) => member.takeProbe());
       if (probe !== undefined) return probe;
     }
-    const picked = this.#picker(candidates, this.now());
+    const picked = this.#picker(candidates, nowMs);
     if (picked === undefined || (picked.free && tried?.includes(picked) !== true)) return picked;
     const free = candidates.filter((member) => member.free);
     const fresh = free.filter((member) => tried?.includes(member) !== true);
     if (free.length === 0) picked.subchannel.take(); // which makes more room
-    return this.#picker(fresh.length > 0 ? fresh : free, this.now());
+    return this.#picker(fresh.length > 0 ? fresh : free, nowMs);
   }
 
   hasOther(tried: readonly Member[]): boolean {
@@ -113,19 +120,28 @@ export class Balancer implements Router, RouteHost {
     this.#set.connect();
   }
 
-  #isDeclared(method: DescMethod): boolean {
-    let declared = this.#declared.get(method);
-    if (declared === undefined) {
-      declared = isDeclaredIdempotent(method);
-      this.#declared.set(method, declared);
+  #optionsOf(method: DescMethod): MethodOptions {
+    let options = this.#methods.get(method);
+    if (options === undefined) {
+      const { waitForReady, retry, attemptTimeoutMs } = this.settings;
+      const declared = isDeclaredIdempotent(method);
+      const plain: RouteOptions = {
+        idempotent: declared,
+        waitForReady,
+        attemptTimeoutMs: declared ? attemptTimeoutMs : undefined,
+        maxAttempts: retry.maxAttempts,
+      };
+      options = { declared, plain, again: !declared && runsTasks(method) ? { ...plain, idempotent: true } : plain };
+      this.#methods.set(method, options);
     }
-    return declared;
+    return options;
   }
 
   #decide(call: WaitingCall): Verdict {
-    const member = this.#closed ? undefined : this.pick(call.route.tried);
+    const nowMs = this.now();
+    const member = this.#closed ? undefined : this.pick(call.route.tried, nowMs);
     const connection = member?.subchannel.take();
-    if (member !== undefined && connection !== undefined) return call.route.begin(member, connection);
+    if (member !== undefined && connection !== undefined) return call.route.begin(member, connection, nowMs);
     return this.#refusal(call);
   }
 

@@ -14,7 +14,7 @@ export interface RouteHost {
   readonly budget: RetryBudget;
   now(): number;
   /** An endpoint with room; one that was not tried yet, if there is such. */
-  pick(tried: readonly Member[] | undefined): Member | undefined;
+  pick(tried: readonly Member[] | undefined, nowMs: number): Member | undefined;
   /** There is an endpoint that was not tried. */
   hasOther(tried: readonly Member[]): boolean;
   /** No endpoint takes the call now. */
@@ -43,13 +43,15 @@ export class CallRoute implements Route {
   #tried: Member[] | undefined;
   #member: Member | undefined;
   #connection: Connection | undefined;
-  #beganMs = 0;
+  #beganMs: number;
   #answered = false;
   #attempts = 0;
   #backOff: BackOff | undefined;
 
-  constructor(host: RouteHost, options: RouteOptions) {
+  /** @param nowMs when the call begins, which is when its first attempt does. */
+  constructor(host: RouteHost, options: RouteOptions, nowMs: number) {
     this.#host = host;
+    this.#beganMs = nowMs;
     this.#options = options;
     this.waitForReady = options.waitForReady;
     this.attemptTimeoutMs = options.attemptTimeoutMs;
@@ -62,18 +64,18 @@ export class CallRoute implements Route {
   }
 
   open(request: ClientRequest, sink: ResponseSink): ClientExchange {
-    this.#attempts++;
-    const member = this.#host.pick(this.#tried);
+    const nowMs = ++this.#attempts === 1 ? this.#beganMs : this.#host.now();
+    const member = this.#host.pick(this.#tried, nowMs);
     const connection = member?.subchannel.take();
     if (member === undefined || connection === undefined) return this.#host.wait({ route: this, request, sink });
-    return this.begin(member, connection).open(request, sink);
+    return this.begin(member, connection, nowMs).open(request, sink);
   }
 
   /** The attempt goes there. */
-  begin(member: Member, connection: Connection): Connection {
+  begin(member: Member, connection: Connection, nowMs: number): Connection {
     this.#member = member;
     this.#connection = connection;
-    this.#beganMs = this.#host.now();
+    this.#beganMs = nowMs;
     this.#answered = false;
     member.inFlight++;
     if (this.#options.tried !== undefined) this.#tried?.push(member);
@@ -112,7 +114,7 @@ export class CallRoute implements Route {
     const unprocessed = how === "unprocessed";
     if (!unprocessed && (retryable || isRefusal(error.code) || pushback === "none")) this.#host.budget.failed();
     if (!of.repeatable || !retryable || pushback === "none" || this.#attempts >= maxAttempts) return undefined;
-    if (!unprocessed && !this.#host.budget.take()) return undefined;
+    if (!unprocessed && !this.#host.budget.take(this.#host.now())) return undefined;
     this.#tried ??= [];
     this.#tried.push(of.member);
     return this.#waitMs(error, pushback);

@@ -11,11 +11,15 @@ const taskMethods: ReadonlySet<string> = new Set(
   ["agent.v1.AgentService", "agent.AgentService"].flatMap((service) => [`${service}.ProcessTask`, `${service}.StreamResponse`]),
 );
 
+/** Its requests may name the task that they want: see {@link namesItsTask}. */
+export function runsTasks({ parent, name }: DescMethod): boolean {
+  return taskMethods.has(`${parent.typeName}.${name}`);
+}
+
 /**
  * The request names its task: whoever sends it again attaches to that task (`proto/agent/v1/agent.proto`). The method cannot be
  * declared idempotent, because a request without a `task_id` is a new task each time.
  */
-export function namesItsTask(method: DescMethod, message: Message | undefined): boolean {
-  if (message === undefined || !taskMethods.has(`${method.parent.typeName}.${method.name}`)) return false;
-  return "taskId" in message && typeof message.taskId === "string" && message.taskId !== "";
+export function namesItsTask(message: Message | undefined): boolean {
+  return message !== undefined && "taskId" in message && typeof message.taskId === "string" && message.taskId !== "";
 }

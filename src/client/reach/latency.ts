@@ -44,9 +44,14 @@ export class Latency {
 
   /** An answer took this long. */
   observe(latencyMs: number, nowMs: number): void {
-    const kept = this.#valueMs === undefined ? 0 : this.#kept(nowMs);
-    this.#valueMs =
-      this.#valueMs === undefined || latencyMs > this.at(nowMs) ? latencyMs : this.#valueMs * kept + latencyMs * (1 - kept);
+    const valueMs = this.#valueMs;
+    if (valueMs === undefined) this.#valueMs = latencyMs;
+    else {
+      const { meanMs } = this.#usual;
+      const kept = this.#kept(nowMs);
+      const peak = latencyMs > meanMs + (valueMs - meanMs) * kept;
+      this.#valueMs = peak ? latencyMs : valueMs * kept + latencyMs * (1 - kept);
+    }
     this.#atMs = nowMs;
   }
 

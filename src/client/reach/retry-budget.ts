@@ -15,21 +15,14 @@ const slotCount = 10;
  * bucket or less there is no retry: when all fail, retries end, and the load is what callers offer.
  */
 export class RetryBudget {
-  readonly #now: () => number;
   readonly #calls = new Float64Array(slotCount);
   readonly #retries = new Float64Array(slotCount);
   #tokens = maxTokens;
   #slot = 0;
 
-  /** @param now milliseconds of a clock that never goes back. */
-  constructor(now: () => number) {
-    this.#now = now;
-    this.#slot = Math.floor(now() / slotMs);
-  }
-
-  /** A call begins. */
-  offered(): void {
-    this.#turn();
+  /** A call begins. @param nowMs of a clock that never goes back, here as below. */
+  offered(nowMs: number): void {
+    this.#turn(nowMs);
     this.#add(this.#calls);
   }
 
@@ -43,8 +36,8 @@ export class RetryBudget {
   }
 
   /** Whether one more attempt may be sent; if so, it counts. */
-  take(): boolean {
-    this.#turn();
+  take(nowMs: number): boolean {
+    this.#turn(nowMs);
     const allowed = Math.max(minRetries, maxShare * sum(this.#calls));
     if (this.#tokens <= maxTokens / 2 || sum(this.#retries) + 1 > allowed) return false;
     this.#add(this.#retries);
@@ -57,8 +50,8 @@ export class RetryBudget {
   }
 
   /** Forgets what is older than the window. */
-  #turn(): void {
-    const slot = Math.floor(this.#now() / slotMs);
+  #turn(nowMs: number): void {
+    const slot = Math.floor(nowMs / slotMs);
     if (slot === this.#slot) return;
     const passed = Math.min(slotCount, slot - this.#slot);
     for (let step = 1; step <= passed; step++) {

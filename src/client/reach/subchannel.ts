@@ -67,7 +67,7 @@ export class Subchannel {
 
   /** READY, and with room for one more call. */
   get free(): boolean {
-    return this.#healthy === true && this.#connections.some((connection) => connection.free);
+    return this.#healthy === true && this.#free !== undefined;
   }
 
   /** Leaves IDLE. */
@@ -77,11 +77,15 @@ export class Subchannel {
 
   /** A connection with room for one more call; else undefined, and another connection is on its way if there may be one. */
   take(): Connection | undefined {
-    const connections = this.#connections;
-    const [first] = connections;
-    const free = first?.free === true ? first : connections.find((connection) => connection.free);
-    if (free === undefined && connections.length > 0 && connections.length < this.#options.maxConnections) this.#dialMore();
+    const { length } = this.#connections;
+    const free = this.#free;
+    if (free === undefined && length > 0 && length < this.#options.maxConnections) this.#dialMore();
     return free;
+  }
+
+  get #free(): Connection | undefined {
+    for (const connection of this.#connections) if (connection.free) return connection;
+    return undefined;
   }
 
   /** Closes connections beside the first that no call uses. */
