@@ -16,7 +16,26 @@ export {
   usage,
   type Yield,
 } from "./agent/index.ts";
-export { type Agents, type Chat, type ConnectOptions, type ConverseOptions, connect } from "./client/index.ts";
+export {
+  type Agents,
+  type BalancedTransportOptions,
+  type CallPolicy,
+  type Chat,
+  type ConnectOptions,
+  type ConverseOptions,
+  callPolicy,
+  connect,
+  createBalancedTransport,
+  discoveredFeed,
+  type Endpoint,
+  type EndpointFeed,
+  type EndpointListener,
+  type HedgingOptions,
+  type RetryOptions,
+  type ServerOptions,
+  type ServersOptions,
+  staticFeed,
+} from "./client/index.ts";
 export { SourceRange_Unit, Status } from "./contract/index.ts";
 export { type AgentEvent, defaultLimits, type Limits } from "./core/index.ts";
 export {

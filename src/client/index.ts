@@ -1,2 +1,8 @@
-export { type Agents, type ConnectOptions, connect } from "./connect.ts";
+export { type Agents, type ConnectOptions, connect, type ServerOptions, type ServersOptions } from "./connect.ts";
 export type { Chat, ConverseOptions } from "./converse.ts";
+export { createBalancedTransport } from "./reach/balanced-transport.ts";
+export { type CallPolicy, callPolicy } from "./reach/call-policy.ts";
+export { discoveredFeed } from "./reach/discovered-feed.ts";
+export { type Endpoint, type EndpointFeed, type EndpointListener, staticFeed } from "./reach/feed.ts";
+export type { BalancedTransportOptions, HedgingOptions } from "./reach/options.ts";
+export type { RetryOptions } from "./reach/retry.ts";

@@ -25,6 +25,7 @@ export {
   defaultLimits,
   identityBounds,
   type Limits,
+  reachBounds,
   registryBounds,
   resolveLimits,
   storeBounds,

@@ -217,6 +217,20 @@ export const registryBounds = {
   callTimeoutMs: 5_000,
 } as const;
 
+/** Bounds of a client that balances over several endpoints. */
+export const reachBounds = {
+  /** Endpoints of one target that a client is connected to; more of them are left to other clients. */
+  maxEndpoints: 100,
+  /** Connections to one endpoint, when its streams run out. */
+  maxConnectionsPerEndpoint: 8,
+  /** Calls that wait for an endpoint; one more is RESOURCE_EXHAUSTED. */
+  maxWaitingCalls: 10_000,
+  /** Bytes of one call's request that wait with it; its writer waits for room beyond. */
+  maxWaitingBytes: 256 * 1024,
+  /** Attempts of one call, hedges included (gRFC A6). */
+  maxAttempts: 5,
+} as const;
+
 /** The bounds of a server; see {@link defaultLimits}. */
 export type Limits = { readonly [Name in keyof typeof defaultLimits]: number };
 

@@ -128,6 +128,22 @@ export interface ClientExchange extends Exchange {
   end(bytes?: Uint8Array): void;
 }
 
+/** What is told of one connection. */
+export interface SessionEvents {
+  /** The peer is there and speaks HTTP/2. */
+  ready(): void;
+  /** No exchange can be opened any more; those that are open go on if the peer has only said that it goes away. Called once. */
+  gone(cause: unknown): void;
+}
+
+/** One connection, for those who keep several: it is not opened again. */
+export interface ClientSession extends ClientConnection {
+  /** True when the peer takes one more exchange at once. */
+  readonly free: boolean;
+  /** Keeps the process alive, or does so no longer, which is how it begins. */
+  hold(alive: boolean): void;
+}
+
 /** Where a client's exchanges go. */
 export interface ClientConnection {
   /** Sends a request's head. Never throws: what goes wrong is told by `closed`. */

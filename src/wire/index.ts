@@ -1,8 +1,21 @@
 /** HTTP/2 and HTTP/1.1 to calls and back, for any Connect service. Knows nothing of agents. */
 export type { TransportOptions } from "./client/options.ts";
-export { type ClosableTransport, createTransport } from "./client/transport.ts";
+export type { Attempt, AttemptEnd, Route, RoutedCall, Router } from "./client/route.ts";
+export { type ClosableTransport, createRoutedTransport, createTransport, openSession } from "./client/transport.ts";
 export type { ClientTls, ClientTlsOptions } from "./client-tls.ts";
-export type { ExchangeHandler, Fields, HeaderList, RequestSink, ServerClosed, ServerExchange } from "./exchange.ts";
+export type {
+  ClientExchange,
+  ClientRequest,
+  ClientSession,
+  ExchangeHandler,
+  Fields,
+  HeaderList,
+  RequestSink,
+  ResponseSink,
+  ServerClosed,
+  ServerExchange,
+  SessionEvents,
+} from "./exchange.ts";
 export { createListener, type Listener, type ListenerOptions } from "./node/listener.ts";
 export type { TlsOptions } from "./node/tls-server.ts";
 export type { RequestGate } from "./server/method.ts";

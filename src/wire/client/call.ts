@@ -1,11 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { cancelled, type Due, deadlineExceeded, timers, wireBounds } from "../../core/index.ts";
-import { BodyReader } from "../body.ts";
-import { type Compression, compressions } from "../compression.ts";
-import { compressedFlag, EnvelopeReader, type EnvelopeSink } from "../envelope.ts";
 import {
   type ClientClosed,
-  type ClientConnection,
   type ClientExchange,
   type ClientRequest,
   type Fields,
@@ -15,9 +11,13 @@ import {
 } from "../exchange.ts";
 import { noFields } from "../headers.ts";
 import { isPromise } from "../promise.ts";
+import { Answer, type AnswerSink } from "./answer.ts";
 import { failureOf, mayResend } from "./failures.ts";
+import { KeptRequest } from "./kept.ts";
 import type { ClientMethod } from "./method.ts";
 import type { Outcome } from "./protocol.ts";
+import { requestAgain } from "./request.ts";
+import type { AttemptEnd, Route } from "./route.ts";
 
 /** Takes what a call brings. After `end` nothing comes. */
 export interface CallReceiver {
@@ -32,43 +32,44 @@ export interface CallReceiver {
 
 export interface CallInit {
   readonly method: ClientMethod;
-  readonly connection: ClientConnection;
+  readonly connection: Route;
   readonly request: ClientRequest;
   readonly receiver: CallReceiver;
   readonly signal: AbortSignal | undefined;
   readonly timeoutMs: number | undefined;
 }
 
-const { maxKeptBytes, maxAttempts, deadlineSlackMs } = wireBounds;
+const { maxAttempts, deadlineSlackMs } = wireBounds;
 
-/** One call on the client: the request out, the response in, with its deadline, its cancel, and a second try where it is harmless. */
-export class ClientCall implements ResponseSink, EnvelopeSink, Writable {
+/** One call on the client: the request out, the response in, with its deadline, its cancel, and other attempts as its route decides. */
+export class ClientCall implements ResponseSink, AnswerSink, Writable {
   readonly #init: CallInit;
   readonly #method: ClientMethod;
-  readonly #reader: EnvelopeReader | BodyReader;
   readonly #deadlineMs: number;
+  readonly #kept = new KeptRequest();
+  #sentAll = false;
   #exchange: ClientExchange | undefined;
-  #headers: Fields = noFields;
-  #status = 0;
-  #kind: "messages" | "error" = "messages";
-  #compression: Compression | undefined;
-  #end: { flags: number; payload: Uint8Array } | undefined;
-  #sawBody = false;
+  #closed = true;
+  #answer: Answer;
+  /** The head has come, and is not given on. */
+  #holdsHead = false;
+  #answering = false;
   #over = false;
   #deadline: Due | undefined;
+  #attemptDeadline: Due | undefined;
   #unheed: (() => void) | undefined;
+  /** Times that the request was sent, and how many of them the route has asked for. */
   #attempts = 0;
-  /** What was sent, for sending it again; undefined once that is out of the question. */
-  #kept: Uint8Array[] | undefined = [];
-  #keptBytes = 0;
-  #sentAll = false;
+  #retries = 0;
+  /** Between two attempts. */
+  #rest: NodeJS.Timeout | "over" | undefined;
+  #failure: Outcome = { error: undefined, trailer: noFields };
 
   constructor(init: CallInit) {
     this.#init = init;
     this.#method = init.method;
-    const { maxMessageBytes } = init.method.options;
     this.#deadlineMs = init.timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + init.timeoutMs;
-    this.#reader = init.method.protocol.enveloped ? new EnvelopeReader(maxMessageBytes, this) : new BodyReader(maxMessageBytes);
+    this.#answer = new Answer(init.method, this);
   }
 
   /** Sends the head. Whatever goes wrong from now on is told to the receiver. */
@@ -102,16 +103,17 @@ export class ClientCall implements ResponseSink, EnvelopeSink, Writable {
 
   write(bytes: Uint8Array): boolean {
     if (this.#over) return true;
-    this.#keep(bytes);
+    this.#kept.add(bytes);
+    if (this.#resting) return false;
     return this.#exchange?.write(bytes) ?? true;
   }
 
   /** Sends the last of the request. */
   finish(bytes?: Uint8Array): void {
     if (this.#over) return;
-    if (bytes !== undefined) this.#keep(bytes);
+    if (bytes !== undefined) this.#kept.add(bytes);
     this.#sentAll = true;
-    this.#exchange?.end(bytes);
+    if (!this.#resting) this.#exchange?.end(bytes);
   }
 
   pause(): void {
@@ -124,58 +126,60 @@ export class ClientCall implements ResponseSink, EnvelopeSink, Writable {
 
   /** Ends the call from this side. */
   fail(error: ConnectError): void {
-    if (this.#over) return;
-    this.#settle({ error, trailer: noFields }, true);
-    this.#exchange?.reset("cancel");
+    if (!this.#over) this.#break(error, "left");
   }
 
   /** The bytes of a message, which may take a while when it is compressed. */
   plain(flags: number, payload: Uint8Array): Uint8Array | Promise<Uint8Array> {
-    if ((flags & compressedFlag) === 0) return payload;
-    if (this.#compression === undefined) {
-      throw new ConnectError("a message is compressed, and the headers name no compression", Code.Internal);
-    }
-    return this.#compression.decompress(payload, this.#method.options.maxMessageBytes).catch(blameServer);
+    return this.#answer.plain(flags, payload);
   }
 
   head(status: number, headers: Fields): void {
-    if (this.#over) return;
-    this.#kept = undefined;
-    this.#status = status;
-    this.#headers = headers;
+    if (this.#deaf) return;
+    const answer = this.#answer;
     try {
-      this.#compression = this.#announced(headers.get(this.#method.protocol.headers.encoding));
-      this.#kind = this.#method.protocol.readHead({ status, headers, codec: this.#method.options.codec });
-      this.#init.receiver.head(headers);
+      answer.head(status, headers);
+      this.#holdsHead = true;
+      if (this.#init.connection.ended === undefined) this.#commit();
+      // It may wait for the head before it sends on; an answer without messages is whole in this turn.
+      else if (this.#method.desc.methodKind === "bidi_streaming") queueMicrotask(() => this.#commit());
     } catch (thrown) {
-      this.fail(ConnectError.from(thrown, Code.Internal));
+      this.#break(ConnectError.from(thrown, Code.Internal), "answered");
     }
   }
 
   data(bytes: Uint8Array): void {
-    if (this.#over) return;
-    this.#sawBody = true;
+    if (this.#deaf) return;
     try {
-      this.#reader.push(bytes);
+      this.#answer.data(bytes);
     } catch (thrown) {
-      this.fail(ConnectError.from(thrown, Code.Internal));
+      this.#break(ConnectError.from(thrown, Code.Internal), "broken");
     }
   }
 
-  end(trailers: Fields): void {
-    if (this.#over) return;
-    const reader = this.#reader;
-    if (reader instanceof EnvelopeReader) {
-      if (reader.incomplete) this.#settle(internal("the response ended in the middle of a message"), false);
-      else if (this.#end === undefined) this.#conclude(trailers, undefined, undefined);
-      else this.#later(this.#end, (end) => this.#conclude(trailers, end, undefined));
-      return;
+  message(flags: number, payload: Uint8Array): void {
+    if (!this.#answering) {
+      this.#answering = true;
+      this.#attemptDeadline?.cancel();
+      this.#init.connection.answering?.();
+      this.#commit();
     }
-    const body = { flags: this.#compression === undefined ? 0 : compressedFlag, payload: reader.take() };
-    if (this.#kind === "error") this.#later(body, (plain) => this.#conclude(trailers, undefined, plain));
-    else {
-      this.#init.receiver.message(body.flags, body.payload);
-      this.#conclude(trailers, undefined, undefined);
+    this.#init.receiver.message(flags, payload);
+  }
+
+  end(trailers: Fields): void {
+    if (this.#deaf) return;
+    const answer = this.#answer;
+    const failed = (thrown: unknown) => {
+      if (answer === this.#answer && !this.#resting)
+        this.#settle({ error: ConnectError.from(thrown, Code.Internal), trailer: noFields }, "broken");
+    };
+    try {
+      const outcome = answer.end(trailers);
+      if (!isPromise(outcome)) this.#settle(outcome, "answered");
+      else outcome.then((each) => answer === this.#answer && !this.#resting && this.#settle(each, "answered")).catch(failed);
+    } catch (thrown) {
+      failed(thrown);
     }
   }
 
@@ -184,83 +188,110 @@ export class ClientCall implements ResponseSink, EnvelopeSink, Writable {
   }
 
   closed(closed: ClientClosed): void {
-    if (this.#over || closed.how === "done") return; // then its end is being read
-    if (mayResend(closed) && this.#kept !== undefined && this.#attempts < (closed.how === "refused" ? 2 : maxAttempts)) {
+    this.#closed = true;
+    if (this.#rest === "over") {
+      this.#open();
+      return;
+    }
+    if (this.#deaf || closed.how === "done") return; // then its end is being read
+    const again = mayResend(closed) && this.#kept.whole && !this.#answer.began;
+    if (again && this.#attempts - this.#retries < (closed.how === "refused" ? 2 : maxAttempts)) {
+      this.#attemptDeadline?.cancel();
+      this.#init.connection.ended?.(failureOf(closed), "unprocessed", false);
       this.#open();
       return;
     }
     const dropped = closed.how === "reset" && closed.code === resetCodes.cancel; // how a server ends a call at its deadline
     const late = dropped && performance.now() > this.#deadlineMs - deadlineSlackMs;
     const error = late ? deadlineExceeded("the server ended the call at its deadline") : failureOf(closed);
-    this.#settle({ error, trailer: noFields }, false);
+    const unprocessed = mayResend(closed) || closed.how === "unreachable";
+    this.#settle({ error, trailer: noFields }, unprocessed ? "unprocessed" : "broken");
+  }
+
+  get #resting(): boolean {
+    return this.#rest !== undefined;
+  }
+
+  /** What still comes belongs to no attempt. */
+  get #deaf(): boolean {
+    return this.#over || this.#resting;
   }
 
   #open(): void {
-    this.#attempts++;
     const { connection, request } = this.#init;
-    this.#exchange = connection.open(request, this);
-    for (const bytes of this.#kept ?? []) this.#exchange.write(bytes);
+    if (this.#resting) {
+      if (!this.#kept.whole) {
+        this.#finish(this.#failure, false); // more was sent meanwhile than is kept
+        return;
+      }
+      this.#rest = undefined;
+      this.#retries++;
+      this.#answer = new Answer(this.#method, this);
+    }
+    if (++this.#attempts === 1 && connection.attemptTimeoutMs === undefined) {
+      this.#closed = false;
+      this.#exchange = connection.open(request, this);
+      return;
+    }
+    if (connection.attemptTimeoutMs !== undefined) this.#limit(connection.attemptTimeoutMs);
+    const leftMs = this.#deadlineMs - performance.now();
+    this.#closed = false;
+    this.#exchange = connection.open(requestAgain(this.#method, request, { retries: this.#retries, leftMs }), this);
+    for (const bytes of this.#kept.pieces) this.#exchange.write(bytes);
     if (this.#sentAll) this.#exchange.end();
     if (this.#attempts > 1) this.#init.receiver.drained(); // the exchange that had no room is gone
   }
 
-  #keep(bytes: Uint8Array): void {
-    if (this.#kept === undefined) return;
-    this.#keptBytes += bytes.length;
-    if (this.#keptBytes > maxKeptBytes) this.#kept = undefined;
-    else this.#kept.push(bytes);
+  #limit(timeoutMs: number): void {
+    const late = () => this.#break(deadlineExceeded(`an attempt took longer than ${timeoutMs} ms`), "late");
+    this.#attemptDeadline = timers.schedule(timeoutMs, late);
   }
 
-  #announced(name: string | undefined): Compression | undefined {
-    if (name === undefined || name === "identity") return undefined;
-    const found = compressions.find((each) => each.name === name);
-    if (found !== undefined && this.#method.options.acceptCompression.includes(found.name)) return found;
-    throw new ConnectError(`the server compresses with "${name}", which was not offered`, Code.Internal);
+  /** From here on the answer is given on, and no other can take its place. */
+  #commit(): void {
+    if (!this.#holdsHead) return;
+    this.#holdsHead = false;
+    this.#kept.drop();
+    this.#init.receiver.head(this.#answer.headers);
   }
 
-  envelope(flags: number, payload: Uint8Array): void {
-    const { endFlag } = this.#method.protocol;
-    if (this.#end !== undefined) throw new ConnectError("a message came after the end of the stream", Code.Internal);
-    if ((flags & endFlag) !== 0) this.#end = { flags, payload };
-    else if ((flags & ~compressedFlag) !== 0)
-      throw new ConnectError(`a message has the flags 0x${flags.toString(16)}`, Code.Internal);
-    else this.#init.receiver.message(flags, payload);
+  /** Ends the attempt, or the call, from this side. */
+  #break(error: ConnectError, how: AttemptEnd): void {
+    const resting = this.#resting;
+    this.#settle({ error, trailer: noFields }, how, true);
+    if (!resting) this.#exchange?.reset("cancel");
   }
 
-  #later({ flags, payload }: { flags: number; payload: Uint8Array }, go: (plain: Uint8Array) => void): void {
-    const failed = (thrown: unknown) =>
-      this.#settle({ error: ConnectError.from(thrown, Code.Internal), trailer: noFields }, false);
-    try {
-      const plain = this.plain(flags, payload);
-      if (isPromise(plain)) plain.then(go).catch(failed);
-      else go(plain);
-    } catch (thrown) {
-      failed(thrown);
-    }
-  }
-
-  #conclude(trailers: Fields, end: Uint8Array | undefined, errorBody: Uint8Array | undefined): void {
-    const { protocol, options } = this.#method;
-    const head = { status: this.#status, headers: this.#headers, codec: options.codec };
-    this.#settle(protocol.readOutcome({ ...head, trailers, end, errorBody, sawBody: this.#sawBody }), false);
-  }
-
-  #settle(outcome: Outcome, local: boolean): void {
+  #settle(outcome: Outcome, how: AttemptEnd, local = false): void {
     if (this.#over) return;
+    this.#attemptDeadline?.cancel();
+    if (this.#goesOn(outcome.error, how)) this.#failure = outcome;
+    else this.#finish(outcome, local);
+  }
+
+  #finish(outcome: Outcome, local: boolean): void {
     this.#over = true;
     this.#deadline?.cancel();
     this.#unheed?.();
     if (!this.#sentAll && !local) this.#exchange?.reset("cancel"); // the answer is whole, the rest of the request is not wanted
+    this.#commit();
     this.#init.receiver.end(outcome, local);
   }
-}
 
-function internal(message: string): Outcome {
-  return { error: new ConnectError(message, Code.Internal), trailer: noFields };
-}
-
-/** What would be a caller's INVALID_ARGUMENT is, in an answer, the server's INTERNAL. */
-function blameServer(thrown: unknown): never {
-  if (!(thrown instanceof ConnectError) || thrown.code !== Code.InvalidArgument) throw thrown;
-  throw new ConnectError(thrown.rawMessage, Code.Internal, undefined, undefined, thrown.cause);
+  /** Asks the route whether there is another attempt, and waits for it. */
+  #goesOn(error: ConnectError | undefined, how: AttemptEnd): boolean {
+    const rest = this.#rest;
+    if (rest !== undefined) clearTimeout(rest === "over" ? undefined : rest);
+    if (rest !== undefined || this.#attempts === 0) return false; // no attempt is open
+    const repeatable = this.#kept.whole && !this.#answering && how !== "left";
+    const delayMs = this.#init.connection.ended?.(error, how, repeatable);
+    if (delayMs === undefined || !repeatable || performance.now() + delayMs >= this.#deadlineMs) return false;
+    this.#holdsHead = false;
+    this.#rest = setTimeout(() => {
+      this.#rest = "over";
+      if (this.#closed) this.#open();
+    }, delayMs);
+    if (!this.#closed) this.#exchange?.reset("cancel"); // what is left of it
+    return true;
+  }
 }

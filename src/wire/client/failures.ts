@@ -24,6 +24,7 @@ export function failureOf(closed: ClientClosed): ConnectError {
     case "unsent":
       return unavailable("the server takes no call now", retryMs);
     case "unreachable":
+      if (closed.cause instanceof ConnectError) return closed.cause; // who keeps several connections knows more
       if (closed.cause instanceof PeerRefused) {
         return unavailable(`the server was refused: ${closed.cause.message}`, retryMs, { cause: closed.cause });
       }

@@ -18,6 +18,19 @@ export function requestFields(method: ClientMethod, given: HeadersInit | undefin
   return list;
 }
 
+/** The request of another attempt: it has less time left, and says how many retries there were (gRFC A6, "Exposed Retry Metadata"). */
+export function requestAgain(
+  { protocol }: ClientMethod,
+  request: ClientRequest,
+  { retries, leftMs }: { retries: number; leftMs: number },
+): ClientRequest {
+  const headers = [...request.headers];
+  const timeout = headers.findIndex((name, index) => index % 2 === 0 && name === protocol.headers.timeout);
+  if (timeout !== -1) headers[timeout + 1] = protocol.formatTimeout(Math.max(1, leftMs));
+  if (retries > 0) headers.push("grpc-previous-rpc-attempts", String(retries));
+  return { ...request, headers };
+}
+
 /** A message as it travels, compressed when it is long enough. @throws ConnectError when it cannot be written. */
 export function encode(method: ClientMethod, message: Message): Envelope | Promise<Envelope> {
   const { compression, options } = method;

@@ -1,24 +1,12 @@
-import { create, type DescMessage, type DescMethod, type MessageShape } from "@bufbuild/protobuf";
-import {
-  ConnectError,
-  createContextValues,
-  type StreamRequest,
-  type StreamResponse,
-  type Transport,
-  type UnaryRequest,
-  type UnaryResponse,
-} from "@connectrpc/connect";
+import type { Transport } from "@connectrpc/connect";
 import { defaultLimits } from "../../core/index.ts";
-import type { ClientConnection } from "../exchange.ts";
-import { toHeaders } from "../headers.ts";
+import type { ClientSession, SessionEvents } from "../exchange.ts";
 import { createHttp1Connection } from "../node/http1-client.ts";
-import { createHttp2Connection } from "../node/http2-client.ts";
-import { linkSignal } from "./link-signal.ts";
-import { type ClientMethod, createClientMethod, type WireOptions } from "./method.ts";
+import { createHttp2Connection, openHttp2Session } from "../node/http2-client.ts";
+import type { ConnectionOptions } from "../node/keep-alive.ts";
+import { Calls } from "./calls.ts";
 import { checkOptions, parseBaseUrl, resolveWire, type TransportOptions } from "./options.ts";
-import { requestFields } from "./request.ts";
-import { callStream } from "./stream.ts";
-import { callUnary } from "./unary.ts";
+import type { Router } from "./route.ts";
 
 /** A Connect transport that can be let go of. */
 export interface ClosableTransport extends Transport {
@@ -38,9 +26,42 @@ export interface ClosableTransport extends Transport {
  */
 export function createTransport(options: TransportOptions): ClosableTransport {
   checkOptions(options);
-  const { httpVersion = "2" } = options;
   const url = parseBaseUrl(options.baseUrl);
-  const connection = (httpVersion === "2" ? createHttp2Connection : createHttp1Connection)({
+  const create = (options.httpVersion ?? "2") === "2" ? createHttp2Connection : createHttp1Connection;
+  const connection = create(connectionOptions(options, url));
+  const router: Router = { readsRequests: false, send: ({ signal }, attempt) => attempt(connection, signal) };
+  return { ...createRoutedTransport(options, router), close: () => connection.close() };
+}
+
+/**
+ * A transport whose router decides, call by call, where it goes and how often it is tried. `baseUrl` is what interceptors see.
+ *
+ * @throws TypeError and RangeError as {@link createTransport}.
+ */
+export function createRoutedTransport(options: TransportOptions, router: Router): Transport {
+  checkOptions(options);
+  const url = parseBaseUrl(options.baseUrl);
+  const calls = new Calls(router, resolveWire(options, url), { ...options, origin: url.origin });
+  return {
+    // the six parameters are Connect's
+    unary: async (...[method, signal, timeoutMs, header, input, contextValues]) =>
+      calls.unary(method, input, { signal, timeoutMs, header, contextValues }) as Promise<never>, // messages of this method
+    stream: async (...[method, signal, timeoutMs, header, input, contextValues]) =>
+      calls.stream(method, input, { signal, timeoutMs, header, contextValues }) as Promise<never>, // messages of this method
+  };
+}
+
+/**
+ * Opens one HTTP/2 connection at once, for who keeps several. It is not opened again.
+ *
+ * @throws TypeError for a `baseUrl` that is no http or https URL.
+ */
+export function openSession(options: TransportOptions, events: SessionEvents): ClientSession {
+  return openHttp2Session(connectionOptions(options, parseBaseUrl(options.baseUrl)), events);
+}
+
+function connectionOptions(options: TransportOptions, url: URL): ConnectionOptions {
+  return {
     origin: url.origin,
     scheme: url.protocol === "https:" ? "https" : "http",
     authority: url.host,
@@ -51,136 +72,5 @@ export function createTransport(options: TransportOptions): ClosableTransport {
     streamWindowBytes: defaultLimits.streamWindowBytes,
     connectionWindowBytes: defaultLimits.connectionWindowBytes,
     maxHeaderBytes: defaultLimits.maxHeaderBytes,
-  });
-  const wire = resolveWire(options, url);
-  const calls = new Calls(connection, wire, { ...options, origin: url.origin });
-  return {
-    // the six parameters are Connect's
-    unary: async (...[method, signal, timeoutMs, header, input, contextValues]) =>
-      calls.unary(method, input, { signal, timeoutMs, header, contextValues }) as Promise<never>, // messages of this method
-    stream: async (...[method, signal, timeoutMs, header, input, contextValues]) =>
-      calls.stream(method, input, { signal, timeoutMs, header, contextValues }) as Promise<never>, // messages of this method
-    close: () => connection.close(),
   };
-}
-
-/** What a caller says of one call. */
-interface CallOptions {
-  readonly signal: AbortSignal | undefined;
-  readonly timeoutMs: number | undefined;
-  readonly header: HeadersInit | undefined;
-  readonly contextValues: UnaryRequest["contextValues"] | undefined;
-}
-
-type CallsOptions = Pick<TransportOptions, "interceptors" | "defaultTimeoutMs"> & { readonly origin: string };
-type Request = UnaryRequest | StreamRequest;
-type Response = UnaryResponse | StreamResponse;
-type UnaryMethod = Parameters<Transport["unary"]>[0];
-type StreamMethod = Parameters<Transport["stream"]>[0];
-
-class Calls {
-  readonly #connection: ClientConnection;
-  readonly #wire: WireOptions;
-  readonly #options: CallsOptions;
-  readonly #methods = new Map<DescMethod, ClientMethod>();
-
-  constructor(connection: ClientConnection, wire: WireOptions, options: CallsOptions) {
-    this.#connection = connection;
-    this.#wire = wire;
-    this.#options = options;
-  }
-
-  unary(desc: UnaryMethod, input: object, options: CallOptions): Promise<Response> {
-    const method = this.#method(desc);
-    const message = create(desc.input, input as Record<string, unknown>); // some of its fields
-    const timeoutMs = this.#timeout(options);
-    if (!this.#intercepts) {
-      const fields = requestFields(method, options.header, timeoutMs);
-      return callUnary(method, message, { connection: this.#connection, fields, signal: options.signal, timeoutMs });
-    }
-    return this.#intercept(method, { ...options, timeoutMs }, { stream: false, method: desc, message });
-  }
-
-  stream(desc: StreamMethod, input: AsyncIterable<object>, options: CallOptions): Promise<Response> {
-    const method = this.#method(desc);
-    const messages = input as AsyncIterable<Record<string, unknown>>; // some of their fields
-    const timeoutMs = this.#timeout(options);
-    if (!this.#intercepts) {
-      const fields = requestFields(method, options.header, timeoutMs);
-      return callStream(method, messages, { connection: this.#connection, fields, signal: options.signal, timeoutMs });
-    }
-    return this.#intercept(
-      method,
-      { ...options, timeoutMs },
-      { stream: true, method: desc, message: complete(desc, messages) },
-    );
-  }
-
-  get #intercepts(): boolean {
-    return (this.#options.interceptors?.length ?? 0) > 0;
-  }
-
-  #method(desc: DescMethod): ClientMethod {
-    let method = this.#methods.get(desc);
-    if (method === undefined) {
-      method = createClientMethod(desc, this.#wire);
-      this.#methods.set(desc, method);
-    }
-    return method;
-  }
-
-  /** 0 or less takes the default away, as with Connect's own transports. */
-  #timeout({ timeoutMs }: CallOptions): number | undefined {
-    const chosen = timeoutMs ?? this.#options.defaultTimeoutMs;
-    return chosen !== undefined && chosen > 0 ? chosen : undefined;
-  }
-
-  async #intercept(method: ClientMethod, options: CallOptions, call: InterceptedCall): Promise<Response> {
-    const { signal, timeoutMs, header, contextValues = createContextValues() } = options;
-    const link = linkSignal(signal, timeoutMs);
-    const request = {
-      ...call,
-      service: method.desc.parent,
-      requestMethod: method.get ? "GET" : "POST",
-      url: this.#options.origin + method.path,
-      header: toHeaders(requestFields(method, header, timeoutMs)),
-      signal: link.signal,
-      contextValues,
-    } as Request; // a call's kind and its message go together
-    const send = async (sent: Request): Promise<Response> => {
-      const input = {
-        connection: this.#connection,
-        fields: [...sent.header].flat(),
-        signal: sent.signal,
-        timeoutMs: link.leftMs(),
-      };
-      return sent.stream
-        ? spread(await callStream(method, sent.message, input))
-        : spread(await callUnary(method, sent.message, input));
-    };
-    const chain = (this.#options.interceptors ?? []).reduceRight<typeof send>((next, each) => each(next), send);
-    try {
-      const response = await chain(request);
-      if (response.stream) return { ...response, message: link.until(response.message) };
-      link.release();
-      return response;
-    } catch (thrown) {
-      link.release();
-      throw ConnectError.from(thrown);
-    }
-  }
-}
-
-type InterceptedCall =
-  | Pick<UnaryRequest, "stream" | "method" | "message">
-  | Pick<StreamRequest, "stream" | "method" | "message">;
-
-async function* complete(desc: DescMethod, messages: AsyncIterable<Record<string, unknown>>) {
-  for await (const message of messages) yield create(desc.input, message) as MessageShape<DescMessage>; // of the method's input
-}
-
-/** Interceptors may copy a response, so what they get has its properties as its own. */
-function spread<R extends Response>(response: R): R {
-  const { stream, service, method, header, trailer, message } = response;
-  return { stream, service, method, header, trailer, message } as R; // all that a response has
 }

@@ -1,17 +1,18 @@
 import type { DescMessage, DescMethodUnary, Message, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type UnaryResponse } from "@connectrpc/connect";
 import type { Envelope } from "../envelope.ts";
-import type { ClientConnection, Fields, HeaderList } from "../exchange.ts";
+import type { Fields, HeaderList } from "../exchange.ts";
 import { noFields, toHeaders } from "../headers.ts";
 import { isPromise } from "../promise.ts";
 import { type CallReceiver, ClientCall } from "./call.ts";
 import type { ClientMethod } from "./method.ts";
 import type { Outcome } from "./protocol.ts";
 import { encode, unaryRequest } from "./request.ts";
+import type { Route } from "./route.ts";
 
 /** What one call is made of. */
 export interface CallInput {
-  readonly connection: ClientConnection;
+  readonly connection: Route;
   readonly fields: HeaderList;
   readonly signal: AbortSignal | undefined;
   readonly timeoutMs: number | undefined;

@@ -15,6 +15,8 @@ export interface ClientConnectionOptions extends ConnectionBounds {
   readonly onReady: () => void;
   /** Calls are open, or none is any more. */
   readonly onBusy: (busy: boolean) => void;
+  /** It takes no more requests: told to go away, closed or broken, by what if that is known. Called once. */
+  readonly onGone?: (cause: unknown) => void;
 }
 
 /** A client's side of a connection. */
@@ -40,6 +42,11 @@ export class ClientConnection extends Connection implements ClientHost {
   /** False when it takes no more requests: broken, told to go away, or at the end of its numbers. */
   get usable(): boolean {
     return this.open && !this.#gone && this.#nextId <= maxStreamId;
+  }
+
+  /** True when the peer takes one more request at once. */
+  get free(): boolean {
+    return this.usable && this.streams.size + this.#waiting.size < this.#maxStreams;
   }
 
   get busy(): boolean {
@@ -87,6 +94,7 @@ export class ClientConnection extends Connection implements ClientHost {
   }
 
   protected override end(how: Cut): void {
+    this.#leave("cause" in how ? how.cause : undefined);
     super.end(how);
     for (const stream of this.#waiting) stream.cut(how);
   }
@@ -138,11 +146,18 @@ export class ClientConnection extends Connection implements ClientHost {
 
   /** What the peer did not begin may be sent again (RFC 9113, section 6.8). After an error nothing more is to be expected of it. */
   onGoAway(lastStreamId: number, code: number): void {
-    this.#gone = true;
+    this.#leave(undefined);
     for (const stream of [...this.#waiting]) stream.cut({ how: "unsent" });
     for (const stream of [...this.streams.values()]) if (stream.id > lastStreamId) stream.cut({ how: "refused" });
     if (code !== errorCodes.none) this.shut({ how: "lost", cause: new PeerFailed(code) });
     else if (!this.busy && this.open) this.shut({ how: "closed" });
+  }
+
+  /** Told before the calls hear of it, so that those that are sent again go elsewhere. */
+  #leave(cause: unknown): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#options.onGone?.(cause);
   }
 
   #begin(): void {

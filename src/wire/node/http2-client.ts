@@ -1,7 +1,15 @@
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { defaultLimits } from "../../core/index.ts";
-import type { ClientClosed, ClientConnection, ClientExchange, ResponseSink } from "../exchange.ts";
+import type {
+  ClientClosed,
+  ClientConnection,
+  ClientExchange,
+  ClientRequest,
+  ClientSession,
+  ResponseSink,
+  SessionEvents,
+} from "../exchange.ts";
 import { ClientConnection as Http2Connection } from "../http2/client-connection.ts";
 import { connectOptions } from "./client-tls.ts";
 import { feed, SocketPipe } from "./http2-socket.ts";
@@ -15,11 +23,11 @@ export function createHttp2Connection(options: ConnectionOptions): ClientConnect
     open(request, sink) {
       if (closed) return failed(sink, { how: "closed" });
       try {
-        if (current?.usable !== true) current = connect(options);
-        return current.request(request, sink);
+        if (current?.usable !== true) current = connect(options).connection;
       } catch (cause) {
-        return failed(sink, { how: "unreachable", cause }); // no certificate to connect with, or fields that HTTP/2 does not carry
+        return failed(sink, { how: "unreachable", cause }); // no certificate to connect with
       }
+      return begin(current, request, sink);
     },
     close() {
       closed = true;
@@ -28,8 +36,36 @@ export function createHttp2Connection(options: ConnectionOptions): ClientConnect
   };
 }
 
-/** Nothing that the connection meets throws outside a call, and it keeps the process alive only while calls are open. */
-function connect(options: ConnectionOptions): Http2Connection {
+/** Opens one connection at once. Its owner decides whether it keeps the process alive; an idle one does not. */
+export function openHttp2Session(options: ConnectionOptions, events: SessionEvents): ClientSession {
+  let opened: ReturnType<typeof connect>;
+  try {
+    opened = connect(options, events);
+  } catch (cause) {
+    queueMicrotask(() => events.gone(cause)); // no certificate to connect with
+    return { free: false, open: (_request, sink) => failed(sink, { how: "unsent" }), hold: () => {}, close: () => {} };
+  }
+  const { connection, socket } = opened;
+  return {
+    get free() {
+      return connection.free;
+    },
+    open: (request, sink) => begin(connection, request, sink),
+    hold: (alive) => void (alive ? socket.ref() : socket.unref()),
+    close: () => connection.close(),
+  };
+}
+
+function begin(connection: Http2Connection, request: ClientRequest, sink: ResponseSink): ClientExchange {
+  try {
+    return connection.request(request, sink);
+  } catch (cause) {
+    return failed(sink, { how: "unreachable", cause }); // the fields are none that HTTP/2 carries
+  }
+}
+
+/** Nothing that the connection meets throws outside a call. Without `events` it keeps the process alive while calls are open. */
+function connect(options: ConnectionOptions, events?: SessionEvents): { connection: Http2Connection; socket: Socket } {
   const { scheme, authority, connectTimeoutMs } = options;
   const socket = openSocket(options);
   const late = () => socket.destroy(new ConnectTimeout(connectTimeoutMs));
@@ -44,14 +80,18 @@ function connect(options: ConnectionOptions): Http2Connection {
     streamResetBurst: Number.POSITIVE_INFINITY, // a server resets what the client has asked for
     streamResetsPerSecond: 0,
     // The server's first frame (RFC 9113, section 3.4): a port that accepts and then is silent is no connection.
-    onReady: () => clearTimeout(timer),
-    onBusy: (busy) => void (busy ? socket.ref() : socket.unref()),
+    onReady: () => {
+      clearTimeout(timer);
+      events?.ready();
+    },
+    onBusy: (busy) => void (events === undefined && (busy ? socket.ref() : socket.unref())),
+    onGone: (cause) => events?.gone(cause),
   });
   socket.on(scheme === "https" ? "secureConnect" : "connect", () => connection.connected());
   socket.on("close", () => clearTimeout(timer));
   feed(connection, socket);
   keepAlive(connection, socket, options);
-  return connection;
+  return { connection, socket };
 }
 
 const mebibyte = 1024 * 1024;

@@ -1,0 +1,37 @@
+/** Does one fault to processes on this machine, and says whether callers noticed: `npm run fault -- NAME`. */
+import { balancingCost } from "./balancing-cost.ts";
+import { failingReplica } from "./failing-replica.ts";
+import type { Fault } from "./fault.ts";
+import { replicaLoss } from "./replica-loss.ts";
+import { createReplicas } from "./replicas.ts";
+import { retryStorm } from "./retry-storm.ts";
+import { slowReplica } from "./slow-replica.ts";
+
+const faults: readonly Fault[] = [replicaLoss, slowReplica, failingReplica, retryStorm, balancingCost];
+
+/** Whatever hangs, the run ends. */
+const wholeRunMs = 60_000;
+
+const [name] = process.argv.slice(2);
+const fault = faults.find((each) => each.name === name);
+const say = (line: string) => void process.stdout.write(`${line}\n`);
+
+if (fault === undefined) {
+  for (const each of faults) say(`${each.name.padEnd(16)} ${each.title}`);
+  process.exitCode = name === undefined ? 0 : 2;
+} else {
+  setTimeout(() => {
+    say(`${fault.name}: FAILED, it is not over after ${wholeRunMs / 1_000} s`);
+    process.exit(1); // the replicas end with the channel
+  }, wholeRunMs).unref();
+  const replicas = createReplicas();
+  try {
+    say(fault.title);
+    const { met, figures } = await fault.run(replicas, say);
+    await replicas.stop();
+    say(`${fault.name}: ${met ? "passed" : "FAILED"}, ${figures}`);
+    process.exitCode = met ? 0 : 1;
+  } finally {
+    await replicas.stop();
+  }
+}
