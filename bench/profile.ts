@@ -22,9 +22,10 @@ interface Profile {
 const parts: readonly (readonly [name: string, matches: (functionName: string, url: string) => boolean])[] = [
   ["(waiting)", (functionName) => functionName === "(idle)"],
   ["garbage collection", (functionName) => functionName === "(garbage collector)"],
-  ["Convoke", (_, url) => /\/dist\/(?!esm)/.test(url) && !url.includes("node_modules")],
+  ["Convoke's HTTP/2", (_, url) => url.includes("/dist/wire/http2/")],
+  ["Convoke above it", (_, url) => /\/dist\/(?!esm)/.test(url) && !url.includes("node_modules")],
   ["protobuf-es", (_, url) => url.includes("@bufbuild/protobuf") || url.includes("internal/encoding")],
-  ["node:http2", (_, url) => url.startsWith("node:internal/http2")],
+  ["node:http2", (_, url) => url.startsWith("node:internal/http2")], // of the servers on it
   ["Node's streams", (_, url) => /^node:internal\/(?:streams|stream_base)/.test(url)],
   ["Node's events, ticks and the rest", (_, url) => url.startsWith("node:")],
   ["native code and the kernel", (_, url) => url === ""],

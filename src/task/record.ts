@@ -63,12 +63,14 @@ export class TaskRecord {
   detached: boolean;
   /** The agent at work; undefined when the task has settled. */
   run: Run | undefined;
-  /** The table's own: where an ended task stands among the others, and the bytes that it counts for there. */
+  /** The table's own: where it stands among the others, the bytes that it counts for when it has ended, and whether it can be looked up. */
   older: TaskRecord | undefined;
   younger: TaskRecord | undefined;
   keptBytes: number | undefined;
+  indexed = false;
   readonly #onSettle: (record: TaskRecord) => void;
-  readonly #namesTask: boolean;
+  /** True when the caller chose the id. */
+  readonly namesTask: boolean;
   readonly #namesAgent: boolean;
   #metadata: Readonly<Record<string, string>> | undefined;
   #tools: readonly ToolDefinition[] | undefined;
@@ -84,7 +86,7 @@ export class TaskRecord {
     this.detached = request.detached;
     this.log = new TaskLog(limits);
     this.#onSettle = onSettle;
-    this.#namesTask = request.taskId !== "";
+    this.namesTask = request.taskId !== "";
     this.#namesAgent = request.agentId !== "";
     this.#metadata = isEmpty(request.metadata) ? undefined : request.metadata;
     this.#tools = request.availableTools.length === 0 ? undefined : request.availableTools;
@@ -110,7 +112,7 @@ export class TaskRecord {
 
   /** True when the request, which has this task's id, asks what this task was asked. */
   isAskedBy(request: TaskRequest): boolean {
-    if (!this.#namesTask || this.#namesAgent !== (request.agentId !== "")) return false;
+    if (!this.namesTask || this.#namesAgent !== (request.agentId !== "")) return false;
     const { content, conversationId, metadata, tools } = this;
     const asked = create(TaskRequestSchema, { content, conversationId, metadata, availableTools: [...tools] });
     const asking = create(TaskRequestSchema, {
@@ -184,7 +186,7 @@ export class TaskRecord {
     if (this.log.settled) return;
     this.log.append(finish);
     this.#settled = Date.now() - epochMs;
-    if (!this.#namesTask && this.status !== Status.REQUIRES_TOOL_CALL) this.#forgetQuestion();
+    if (!this.namesTask && this.status !== Status.REQUIRES_TOOL_CALL) this.#forgetQuestion();
     this.run?.end();
     this.#onSettle(this);
     this.run = undefined;
