@@ -58,7 +58,7 @@ export function connectTo(target: string, options: TargetOptions): Agents {
  * that only breaks is no cancel: the agent would work on.
  */
 export async function resetsSent(): Promise<void> {
-  await setImmediate(); // Node writes the HTTP/2 frames of one turn of the event loop before the next turn's immediates
+  await setImmediate(); // what a turn of the event loop resets is written before the next turn's immediates
 }
 
 /** @throws UsageError when the file that the option names holds no certificate. */

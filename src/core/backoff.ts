@@ -1,3 +1,6 @@
+/** A number of 0 or more below 1, such as `Math.random` gives. */
+export type Random = () => number;
+
 /** How the waits between attempts grow. */
 export interface BackoffOptions {
   /** The first wait, in milliseconds. Default 1,000. */
@@ -8,8 +11,8 @@ export interface BackoffOptions {
   readonly maxMs?: number;
   /** The share by which a wait is longer or shorter by chance, so that many who failed together do not come back together. Default 0.2. */
   readonly jitter?: number;
-  /** A number from 0 up to 1. Default `Math.random`. */
-  readonly random?: () => number;
+  /** Default `Math.random`. */
+  readonly random?: Random;
 }
 
 /** The waits of one series of attempts. */

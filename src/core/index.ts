@@ -1,4 +1,4 @@
-export { type Backoff, type BackoffOptions, createBackoff } from "./backoff.ts";
+export { type Backoff, type BackoffOptions, createBackoff, type Random } from "./backoff.ts";
 export { errorDetails, toRpcStatus } from "./details.ts";
 export { childEnvelope, type Envelope } from "./envelope.ts";
 export {

@@ -42,7 +42,7 @@ export function createFront({ rpc, page, limits, cors, host }: FrontOptions): Ex
 /** The field-size overhead of RFC 9113, section 6.5.2. */
 const headerOverheadBytes = 32;
 
-/** Node drops HTTP/1.1 headers over the count in silence, and heeds the size of HTTP/2's only once the peer has agreed to it. */
+/** What is far over the bounds does not come here; Node drops HTTP/1.1 headers over the count in silence, but for one. */
 function excessHeaders(exchange: ServerExchange, { maxHeaderPairs, maxHeaderBytes }: Limits): ConnectError | undefined {
   const { pairs, bytes } = exchange.headerSize();
   const spareBytes = (maxHeaderPairs - pairs) * headerOverheadBytes;

@@ -1,4 +1,4 @@
-import { BackOff, type Random } from "./back-off.ts";
+import { type Backoff, createBackoff, type Random } from "../../core/index.ts";
 
 /** Failures one after another that open it. */
 const failuresToOpen = 5;
@@ -20,7 +20,7 @@ export interface BreakerOptions {
  */
 export class Breaker {
   readonly #onChange: () => void;
-  readonly #wait: BackOff;
+  readonly #wait: Backoff;
   #state: BreakerState = "closed";
   #failures = 0;
   #unreached = false;
@@ -28,7 +28,7 @@ export class Breaker {
 
   constructor({ random, onChange }: BreakerOptions) {
     this.#onChange = onChange;
-    this.#wait = new BackOff({ ...probe, random });
+    this.#wait = createBackoff({ ...probe, random });
   }
 
   get state(): BreakerState {
@@ -59,7 +59,7 @@ export class Breaker {
     if (this.#state === "open") return; // a call from before
     if (this.#state === "closed" && ++this.#failures < failuresToOpen) return;
     this.#state = "open";
-    this.#openMs = this.#wait.next();
+    this.#openMs = this.#wait.nextMs();
     this.#onChange();
   }
 

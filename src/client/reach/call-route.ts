@@ -1,6 +1,6 @@
 import type { ConnectError } from "@connectrpc/connect";
+import { type Backoff, createBackoff } from "../../core/index.ts";
 import type { AttemptEnd, ClientExchange, ClientRequest, ResponseSink, Route } from "../../wire/index.ts";
-import { BackOff } from "./back-off.ts";
 import type { Connection } from "./connection.ts";
 import { isRefusal } from "./faults.ts";
 import type { Member } from "./member.ts";
@@ -46,7 +46,7 @@ export class CallRoute implements Route {
   #beganMs: number;
   #answered = false;
   #attempts = 0;
-  #backOff: BackOff | undefined;
+  #backOff: Backoff | undefined;
 
   /** @param nowMs when the call begins, which is when its first attempt does. */
   constructor(host: RouteHost, options: RouteOptions, nowMs: number) {
@@ -127,13 +127,13 @@ export class CallRoute implements Route {
       this.#backOff = undefined; // gRFC A6: it begins anew
       return pushback;
     }
-    this.#backOff ??= new BackOff({
+    this.#backOff ??= createBackoff({
       initialMs: retry.initialBackOffMs,
       multiplier: retry.backOffMultiplier,
       maxMs: retry.maxBackOffMs,
       random,
     });
-    const backOffMs = this.#backOff.next();
+    const backOffMs = this.#backOff.nextMs();
     if (this.#host.hasOther(this.#tried ?? [])) return backOffMs;
     return Math.max(backOffMs, retryInfoMs(error) ?? 0);
   }

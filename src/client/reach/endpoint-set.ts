@@ -1,6 +1,5 @@
-import { reachBounds } from "../../core/index.ts";
+import { createBackoff, reachBounds } from "../../core/index.ts";
 import { type ClientSession, createRoutedTransport, openSession } from "../../wire/index.ts";
-import { BackOff } from "./back-off.ts";
 import { type Endpoint, originOf } from "./feed.ts";
 import { watchHealth } from "./health-watch.ts";
 import { UsualLatency } from "./latency.ts";
@@ -110,7 +109,7 @@ export class EndpointSet {
         health === undefined
           ? undefined
           : (session, onHealth) => {
-              const backOff = new BackOff({ ...rewatch, random });
+              const backOff = createBackoff({ ...rewatch, random });
               return watchHealth({ transport: over(session, transport), service: health, timeoutMs, backOff, onHealth });
             },
     });

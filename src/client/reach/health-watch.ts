@@ -1,6 +1,6 @@
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../../gen/health/v1/health_pb.js";
-import type { BackOff } from "./back-off.ts";
+import type { Backoff } from "../../core/index.ts";
 
 export interface HealthWatchOptions {
   /** Over the connection that is watched. */
@@ -9,7 +9,7 @@ export interface HealthWatchOptions {
   readonly service: string;
   /** Milliseconds until the first answer has to be there. */
   readonly timeoutMs: number;
-  readonly backOff: BackOff;
+  readonly backOff: Backoff;
   readonly onHealth: (healthy: boolean, reason: unknown) => void;
 }
 
@@ -50,7 +50,7 @@ async function run(options: HealthWatchOptions, signal: AbortSignal): Promise<vo
       if (signal.aborted) return;
       const open = noAnswers.has(ConnectError.from(reason).code);
       onHealth(open, reason);
-      if (open || !(await wait(backOff.next(), signal))) return;
+      if (open || !(await wait(backOff.nextMs(), signal))) return;
     }
   } finally {
     clearTimeout(silent);

@@ -1,6 +1,5 @@
-import { reachBounds } from "../../core/index.ts";
+import { type Random, reachBounds } from "../../core/index.ts";
 import type { ClientTlsOptions, TransportOptions } from "../../wire/index.ts";
-import type { Random } from "./back-off.ts";
 import { type Endpoint, type EndpointFeed, originOf, staticFeed } from "./feed.ts";
 import { pickers } from "./picker.ts";
 import { type RetryOptions, type RetrySettings, resolveRetry } from "./retry.ts";

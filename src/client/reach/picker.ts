@@ -1,4 +1,4 @@
-import type { Random } from "./back-off.ts";
+import type { Random } from "../../core/index.ts";
 
 /** What can be picked. */
 export interface Candidate {

@@ -1,5 +1,5 @@
+import { type Backoff, createBackoff, type Random } from "../../core/index.ts";
 import type { ClientSession, SessionEvents } from "../../wire/index.ts";
-import { BackOff, type Random } from "./back-off.ts";
 import { Connection } from "./connection.ts";
 
 /** gRPC's names for what becomes of a connection (grpc/doc/connectivity-semantics-and-api.md). */
@@ -28,7 +28,7 @@ export interface SubchannelOptions {
  */
 export class Subchannel {
   readonly #options: SubchannelOptions;
-  readonly #backOff: BackOff;
+  readonly #backOff: Backoff;
   #connections: readonly Connection[] = [];
   #dialing: ClientSession | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -43,7 +43,7 @@ export class Subchannel {
 
   constructor(options: SubchannelOptions) {
     this.#options = options;
-    this.#backOff = new BackOff({ ...reconnect, random: options.random });
+    this.#backOff = createBackoff({ ...reconnect, random: options.random });
   }
 
   get state(): ConnectivityState {
@@ -120,7 +120,7 @@ export class Subchannel {
 
   #dial(): void {
     this.#timer = undefined;
-    this.#notBeforeMs = this.#options.now() + this.#backOff.next();
+    this.#notBeforeMs = this.#options.now() + this.#backOff.nextMs();
     try {
       const session: ClientSession = this.#options.dial({
         ready: () => this.#ready(session),
