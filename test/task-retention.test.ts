@@ -67,6 +67,24 @@ test("a task that the server named is found by that name, and its name is taken"
   expect(await again).toBe(Code.AlreadyExists);
 });
 
+test("tasks that the server named are known and forgotten like the others, whether they were asked for before or not", async () => {
+  const gate = createGate();
+  const agents = await startClient({ agents: [echo, gate.agent], limits: { maxEndedTasks: 2 } });
+  const running = agents.stream({ agentId: "gated", content: "x" })[Symbol.asyncIterator]();
+  const first = running.next();
+  const name = async () => (await agents.process("x")).taskId;
+  const a = await name();
+  expect(await known(agents, [a])).toEqual([a]); // and from here on a, and the one that runs, are in the index
+  const [b, c] = [await name(), await name()];
+  expect(await known(agents, [a, b, c])).toEqual([b, c]);
+  gate.open();
+  const { taskId = "" } = (await first).value ?? {};
+  while ((await running.next()).done !== true);
+  expect(await known(agents, [a, b, c, taskId])).toEqual([c, taskId]);
+  const [d, e] = [await name(), await name()]; // nobody asks before they drive the others out
+  expect(await known(agents, [b, c, taskId, d, e])).toEqual([d, e]);
+});
+
 test("a task that waits can be asked for by its name, with the same tools and in the same words only", async () => {
   const agents = await startClient();
   const first = await agents.process({ ...asking, taskId: "t", metadata: { a: "1" } });
