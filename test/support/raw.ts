@@ -71,7 +71,7 @@ export async function tcpExchange(port: number, bytes: Buffer | string): Promise
   socket.on("data", (chunk) => chunks.push(chunk));
   socket.on("error", () => {}); // the server may reset what it does not want to read
   socket.end(bytes);
-  if (!socket.closed) await once(socket, "close");
+  await new Promise((resolve) => socket.once("close", resolve)); // not events.once, which an error would reject
   return Buffer.concat(chunks).toString("latin1");
 }
 
