@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import {
   type ClientHttp2Session,
   connect as connectHttp2,
