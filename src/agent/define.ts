@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
-import type { ToolDefinition, ToolResult } from "../contract/index.ts";
-import type { AgentEvent } from "../core/index.ts";
+import type { TaskResponse, ToolDefinition, ToolResult } from "../contract/index.ts";
+import type { AgentEvent, Budget, Hop, TraceContext } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 
 /** What an agent is asked to do. */
@@ -35,39 +35,57 @@ export interface Turn {
 
 /** What an agent can use while it works. */
 export interface AgentContext {
-  /** Who asked for the task, and how that was proven; the same for the agents that this one asks. */
-  readonly caller: CallerIdentity;
+  /** Who asked for the task, and how that was proven; the same for the agents of this server that this one asks. */
+  readonly caller: TaskCaller;
   /** Aborted with a ConnectError when the task is cancelled or out of time. Hand it to everything that waits. */
   readonly signal: AbortSignal;
   /** Milliseconds left until the task's deadline, 0 or more. */
   timeoutMs(): number;
+  /** What this task and all that it calls may still use, as its caller gave it. */
+  readonly budget: Budget;
+  /** The W3C trace that the task is part of, if its caller traces. It is handed on with every call. */
+  readonly trace: TraceContext | undefined;
   /** A logger that names agent and task in every line. */
   readonly log: Logger;
-  /** The other agents of this server. */
+  /** The other agents: of this server, and those that it can find. */
   readonly agents: AgentDirectory;
 }
+
+/** Who asked, and who is above that. */
+export type TaskCaller = CallerIdentity & {
+  /** The agents above this one, the outermost first, each with who called it. Claimed by the caller; of them all it alone is verified. */
+  readonly chain: readonly Hop[];
+};
 
 /** The agents that one agent can call. */
 export interface AgentDirectory {
   /** The other agents of this server, in the order they were given. */
   readonly cards: readonly AgentCard[];
   /**
-   * The first other agent with this capability.
+   * An agent with this capability: the first other one of this server, else one of those that `serve({ discover })` finds, each call
+   * where it is answered best.
    *
-   * @throws ConnectError NOT_FOUND when there is none.
+   * @throws ConnectError NOT_FOUND when this server has none and finds none.
    */
   capability(name: string): AgentHandle;
 }
 
-/** An agent to call. The call shares the caller's deadline and cancellation. */
+/**
+ * An agent to call. Deadline, cancellation, the chain of callers, budget, conversation and trace go along with every call.
+ *
+ * Each fails with what the agent failed with; with RESOURCE_EXHAUSTED, before anything is sent, when agents call each other too deep or
+ * the budget is used up; with DEADLINE_EXCEEDED when the time is. Both name the chain of calls.
+ */
 export interface AgentHandle {
-  readonly card: AgentCard;
-  /**
-   * Asks the agent and gives its events as they come; `yield*` hands them on.
-   *
-   * @throws ConnectError what the agent failed with; FAILED_PRECONDITION when agents call each other too deep.
-   */
-  stream(content: string, options?: { metadata?: Record<string, string> }): AsyncIterable<AgentEvent>;
+  /** Asks the agent and gives its events as they come; `yield*` hands them on. */
+  stream(content: string, options?: AskOptions): AsyncIterable<AgentEvent>;
+  /** Asks the agent and gives its whole answer. */
+  process(content: string, options?: AskOptions): Promise<TaskResponse>;
+}
+
+export interface AskOptions {
+  /** Free key-value pairs for the agent. */
+  readonly metadata?: Record<string, string>;
 }
 
 /** What an agent says of itself. */

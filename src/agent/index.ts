@@ -5,11 +5,13 @@ export {
   type AgentDefinition,
   type AgentDirectory,
   type AgentHandle,
+  type AskOptions,
   type Conversation,
   cardOf,
   defineAgent,
   isAgent,
   type Task,
+  type TaskCaller,
   type Turn,
   type Yield,
 } from "./define.ts";

@@ -19,6 +19,8 @@ export {
   GetTaskRequestSchema,
   GetTaskResponseSchema,
 } from "../../gen/agent/v1/agent_pb.js";
+export type { Envelope, Hop, Spending } from "../../gen/agent/v1/envelope_pb.js";
+export { EnvelopeSchema, SpendingSchema } from "../../gen/agent/v1/envelope_pb.js";
 export type {
   AgentCard,
   Contract,

@@ -1,6 +1,16 @@
 export { type Backoff, type BackoffOptions, createBackoff, type Random } from "./backoff.ts";
 export { errorDetails, toRpcStatus } from "./details.ts";
-export { childEnvelope, type Envelope } from "./envelope.ts";
+export {
+  type Budget,
+  type Envelope,
+  envelopeHeaders,
+  type HeaderLookup,
+  type Hop,
+  readEnvelope,
+  rootEnvelope,
+  type TraceContext,
+  traceIdOf,
+} from "./envelope.ts";
 export {
   alreadyExists,
   cancelled,
@@ -23,6 +33,7 @@ export { Few } from "./few.ts";
 export { LatestQueue } from "./latest-queue.ts";
 export {
   defaultLimits,
+  envelopeBounds,
   identityBounds,
   type Limits,
   reachBounds,

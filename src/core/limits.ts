@@ -51,8 +51,8 @@ export const defaultLimits = {
   maxEndedTasksBytes: 256 * 1024 * 1024,
   /** How long an ended task is kept. */
   endedTaskTtlMs: 15 * 60 * 1000,
-  /** Agents that call each other within one task: a circle of agents ends here. */
-  maxCallDepth: 16,
+  /** Agents that call each other within one task, over all servers: a circle of agents ends here. */
+  maxCallDepth: 8,
 
   /** Conversations kept, the least recently used leaving first. */
   maxConversations: 10_000,
@@ -124,6 +124,18 @@ export const wireBounds = {
   drainPingMs: 500,
   /** How long a peer may take to close its side of a connection, once we have closed ours. */
   closePatienceMs: 1_000,
+} as const;
+
+/** Bounds of what travels down the call tree; a header like any other, it counts against those of headers too. */
+export const envelopeBounds = {
+  /** Characters of the header that carries it. */
+  maxHeaderChars: 8 * 1024,
+  /** Agents above a call. */
+  maxHops: 64,
+  /** Characters of a traceparent; one of today's version has 55. */
+  maxTraceparentChars: 128,
+  /** Characters of a tracestate: what must be handed on (W3C Trace Context, section 3.3.1.5). */
+  maxTracestateChars: 512,
 } as const;
 
 /** Bounds of who callers are and what they may, that are nobody's to choose. */

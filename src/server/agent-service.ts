@@ -2,9 +2,10 @@ import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../agent/index.ts";
 import { type AgentService, CancelTaskResponseSchema, GetTaskResponseSchema } from "../contract/index.ts";
+import { type Envelope, readEnvelope } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import { type Caller, converse, processTask, streamTask, type TaskRuntime, validateTaskId } from "../task/index.ts";
-import { onCallAbort } from "../wire/index.ts";
+import { onCallAbort, requestField } from "../wire/index.ts";
 import type { Access } from "./access.ts";
 
 export interface AgentServiceOptions {
@@ -39,6 +40,7 @@ class ContextCaller implements Caller {
   readonly timeoutMs: number | undefined;
   readonly #context: HandlerContext;
   readonly #access: Access;
+  #envelope: Envelope | undefined;
 
   constructor(context: HandlerContext, access: Access) {
     this.identity = access.callerOf(context);
@@ -49,6 +51,11 @@ class ContextCaller implements Caller {
 
   mayAsk(agent: Agent): void {
     this.#access.checkAgent(this.#context, agent);
+  }
+
+  get envelope(): Envelope {
+    this.#envelope ??= readEnvelope((name) => requestField(this.#context, name));
+    return this.#envelope;
   }
 
   get signal(): AbortSignal {

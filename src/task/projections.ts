@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { type TaskRequest, type TaskResponse, type TokenChunk, TokenChunkSchema } from "../contract/index.ts";
+import { SpendingSchema, type TaskRequest, type TaskResponse, type TokenChunk, TokenChunkSchema } from "../contract/index.ts";
 import { outOfRange, type TaskEvent } from "../core/index.ts";
 import type { LogEntry } from "./log.ts";
 import type { TaskRecord } from "./record.ts";
@@ -47,7 +47,7 @@ export async function* streamTask(runtime: TaskRuntime, request: TaskRequest, ca
   checkRange(record, request.fromIndex);
   for await (const entry of record.log.read(request.fromIndex, caller.signal)) {
     throwIfFailed(entry.event);
-    yield toChunk(record.id, entry);
+    yield toChunk(record, entry);
   }
 }
 
@@ -61,7 +61,7 @@ function throwIfFailed(event: TaskEvent): void {
   if (event.case === "finish" && event.value.error !== undefined) throw event.value.error;
 }
 
-function toChunk(taskId: string, { index, event, isFinal }: LogEntry): TokenChunk {
+function toChunk({ id: taskId, spending }: TaskRecord, { index, event, isFinal }: LogEntry): TokenChunk {
   const chunk = create(TokenChunkSchema, { taskId, index, isFinal });
   switch (event.case) {
     case "text":
@@ -81,6 +81,7 @@ function toChunk(taskId: string, { index, event, isFinal }: LogEntry): TokenChun
       break;
     case "finish":
       chunk.status = event.value.status;
+      if (spending !== undefined) chunk.spending = create(SpendingSchema, spending);
   }
   return chunk;
 }

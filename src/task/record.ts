@@ -3,20 +3,20 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
 import type { Agent } from "../agent/index.ts";
 import {
-  type Citation,
+  type Spending,
+  SpendingSchema,
   Status,
   type Task,
   type TaskRequest,
   TaskRequestSchema,
   type TaskResponse,
-  TaskResponseSchema,
   TaskSchema,
-  TokenUsageSchema,
   type ToolCall,
   type ToolDefinition,
   type ToolResult,
 } from "../contract/index.ts";
 import { cancelled, Few, type Finish, type Limits, type TaskEvent, toRpcStatus } from "../core/index.ts";
+import { foldEvents } from "./answer.ts";
 import { TaskLog } from "./log.ts";
 import { statusOfError } from "./status.ts";
 
@@ -26,8 +26,13 @@ const epochMs = Date.now();
 /** Told that a task has settled. */
 type Attendant = () => void;
 
+/** What a task and all that it called have spent. */
+type Spent = Pick<Spending, "tokens" | "calls">;
+
 /** A task's agent at work. */
 interface Run {
+  /** Undefined when it called nobody. */
+  readonly spent: Spent | undefined;
   /** Ends it: what it still yields does not count. */
   end(): void;
   /** Tells all that it has left running why it is over. */
@@ -63,6 +68,8 @@ export class TaskRecord {
   detached: boolean;
   /** The agent at work; undefined when the task has settled. */
   run: Run | undefined;
+  /** What it has cost, with all that it called; undefined when it called nobody. */
+  spending: Spent | undefined;
   /** The table's own: where it stands among the others, the bytes that it counts for when it has ended, and whether it can be looked up. */
   older: TaskRecord | undefined;
   younger: TaskRecord | undefined;
@@ -71,7 +78,6 @@ export class TaskRecord {
   readonly #onSettle: (record: TaskRecord) => void;
   /** True when the caller chose the id. */
   readonly namesTask: boolean;
-  readonly #namesAgent: boolean;
   #metadata: Readonly<Record<string, string>> | undefined;
   #tools: readonly ToolDefinition[] | undefined;
   #holders = 0;
@@ -87,7 +93,6 @@ export class TaskRecord {
     this.log = new TaskLog(limits);
     this.#onSettle = onSettle;
     this.namesTask = request.taskId !== "";
-    this.#namesAgent = request.agentId !== "";
     this.#metadata = isEmpty(request.metadata) ? undefined : request.metadata;
     this.#tools = request.availableTools.length === 0 ? undefined : request.availableTools;
   }
@@ -110,9 +115,9 @@ export class TaskRecord {
     return this.#tools ?? [];
   }
 
-  /** True when the request, which has this task's id, asks what this task was asked. */
-  isAskedBy(request: TaskRequest): boolean {
-    if (!this.namesTask || this.#namesAgent !== (request.agentId !== "")) return false;
+  /** True when the request, which has this task's id and is for this agent, asks what this task was asked. */
+  isAskedBy(request: TaskRequest, agent: Agent): boolean {
+    if (!this.namesTask || this.agent !== agent) return false;
     const { content, conversationId, metadata, tools } = this;
     const asked = create(TaskRequestSchema, { content, conversationId, metadata, availableTools: [...tools] });
     const asking = create(TaskRequestSchema, {
@@ -187,6 +192,7 @@ export class TaskRecord {
     this.log.append(finish);
     this.#settled = Date.now() - epochMs;
     if (!this.namesTask && this.status !== Status.REQUIRES_TOOL_CALL) this.#forgetQuestion();
+    this.#account(this.run);
     this.run?.end();
     this.#onSettle(this);
     this.run = undefined;
@@ -196,6 +202,14 @@ export class TaskRecord {
       this.#holders--;
       settled();
     });
+  }
+
+  /** A task that is continued has several runs. */
+  #account(run: Run | undefined): void {
+    const spent = run?.spent;
+    if (spent === undefined) return;
+    const { tokens, calls } = this.spending ?? { tokens: 0, calls: 0 };
+    this.spending = { tokens: tokens + spent.tokens, calls: calls + spent.calls };
   }
 
   /** Only a task that waits for tool results, or one that its caller named, can be asked again. */
@@ -223,25 +237,11 @@ export class TaskRecord {
 
   /** The log folded into one answer. */
   response(): TaskResponse {
-    const { status } = this;
-    let content = "";
-    let promptTokens = 0;
-    let completionTokens = 0;
-    const citations: Citation[] = [];
-    const toolCalls: ToolCall[] = status === Status.REQUIRES_TOOL_CALL ? this.openToolCalls() : [];
-    for (const event of this.log.events) {
-      if (typeof event === "string") content += event;
-      else if (event.case === "text") content += event.value;
-      else if (event.case === "citation") citations.push(event.value);
-      else if (event.case === "toolCall" && status !== Status.REQUIRES_TOOL_CALL) toolCalls.push(event.value);
-      else if (event.case === "usage") {
-        promptTokens += event.value.promptTokens;
-        completionTokens += event.value.completionTokens;
-      }
-    }
-    const usage = { $typeName: TokenUsageSchema.typeName, promptTokens, completionTokens };
-    // messages as `create` would make them, at a quarter of the price
-    return { $typeName: TaskResponseSchema.typeName, taskId: this.id, status, content, usage, citations, toolCalls };
+    const { id: taskId, status } = this;
+    const waits = status === Status.REQUIRES_TOOL_CALL;
+    const answer = foldEvents(this.log.events, { taskId, status, ...(waits && { toolCalls: this.openToolCalls() }) });
+    if (this.spending !== undefined) answer.spending = create(SpendingSchema, this.spending);
+    return answer;
   }
 
   /** The task as GetTask shows it. */

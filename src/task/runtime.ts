@@ -1,10 +1,12 @@
 import { setImmediate as nextTick } from "node:timers/promises";
 import { ConnectError } from "@connectrpc/connect";
-import type { Agent, Task } from "../agent/index.ts";
+import type { Agent, Task, Yield } from "../agent/index.ts";
 import { Status, type TaskRequest, type ToolResult } from "../contract/index.ts";
 import {
+  type AgentEvent,
   alreadyExists,
   cancelled,
+  type Envelope,
   failedPrecondition,
   internal,
   invalidArgument,
@@ -14,10 +16,12 @@ import {
   unavailable,
 } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
+import { toEvent } from "./context.ts";
 import { type Conversations, createConversations } from "./conversations.ts";
 import { newId } from "./id.ts";
+import type { Host } from "./place.ts";
 import { TaskRecord } from "./record.ts";
-import { type Host, TaskRun, toEvent } from "./run.ts";
+import { TaskRun } from "./run.ts";
 import { TaskTable } from "./table.ts";
 import { validateTaskRequest } from "./validate.ts";
 
@@ -25,6 +29,8 @@ import { validateTaskRequest } from "./validate.ts";
 export interface Caller {
   /** The verified identity; tasks and conversations of one caller are hidden from every other. */
   readonly identity: CallerIdentity;
+  /** What its call brought along. @throws ConnectError INVALID_ARGUMENT when that is malformed. */
+  readonly envelope: Envelope;
   /** @throws ConnectError PERMISSION_DENIED when it may not ask this agent. */
   mayAsk(agent: Agent): void;
   /** Aborted when the caller leaves or its deadline is over. */
@@ -86,7 +92,7 @@ export class TaskRuntime {
     const known = request.taskId === "" ? undefined : this.#tasks.get(caller.identity.name, request.taskId);
     if (request.toolResults.length > 0) return this.#continue(known, request, caller);
     if (known === undefined) return this.#start(request, caller);
-    if (known.isAskedBy(request)) {
+    if (known.isAskedBy(request, this.findAgent(request))) {
       known.detached ||= request.detached;
       return known;
     }
@@ -131,8 +137,9 @@ export class TaskRuntime {
 
   #start(request: TaskRequest, caller: Caller): TaskRecord {
     const id = request.taskId === "" ? newId() : request.taskId;
-    const agent = this.findAgent(request.agentId);
+    const agent = this.findAgent(request);
     caller.mayAsk(agent);
+    this.#checkDepth(caller.envelope, agent);
     this.#admit();
     const { limits } = this;
     const record = new TaskRecord({ id, caller: caller.identity.name, agent, request, limits, onSettle: this.#onSettle });
@@ -141,12 +148,31 @@ export class TaskRuntime {
     return record;
   }
 
-  /** @throws ConnectError NOT_FOUND when no agent has this name. The empty name is the first agent. */
-  findAgent(name: string): Agent {
+  /**
+   * The agent that a request names, or else the first that can do what it asks for; the first of all when it says neither.
+   *
+   * @throws ConnectError NOT_FOUND when there is none.
+   */
+  findAgent({ agentId: name, capability }: Pick<TaskRequest, "agentId" | "capability">): Agent {
     const { agents } = this;
-    const agent = name === "" ? agents[0] : this.#agentsByName.get(name);
-    if (agent !== undefined) return agent;
-    throw notFound({ type: "agent", name, hint: `the agents here are ${agents.map((each) => each.name).join(", ")}` });
+    if (name === "" && capability !== "") {
+      const able = agents.find((each) => each.capabilities.includes(capability));
+      return able ?? this.#missing("capability", capability);
+    }
+    return (name === "" ? agents[0] : this.#agentsByName.get(name)) ?? this.#missing("agent", name);
+  }
+
+  #missing(type: string, name: string): never {
+    throw notFound({ type, name, hint: `the agents here are ${this.agents.map((each) => each.name).join(", ")}` });
+  }
+
+  /** Callers that keep their own bounds have refused such a call already; this holds those to it that do not. */
+  #checkDepth({ hops }: Envelope, agent: Agent): void {
+    const { maxCallDepth } = this.limits;
+    if (hops.length < maxCallDepth) return;
+    const chain = [...hops.map((hop) => hop.agent), agent.name].join(" → ");
+    const description = `agents call each other more than ${maxCallDepth} deep: ${chain}`;
+    throw resourceExhausted({ subject: "call depth", description });
   }
 
   #continue(record: TaskRecord | undefined, request: TaskRequest, caller: Caller): TaskRecord {
@@ -175,7 +201,9 @@ export class TaskRuntime {
 
   #run(record: TaskRecord, caller: Caller): void {
     const { maxDeadlineMs } = this.limits;
-    const run = new TaskRun(record, caller.identity, Math.min(caller.timeoutMs ?? maxDeadlineMs, maxDeadlineMs));
+    const { identity, envelope } = caller;
+    const timeoutMs = Math.min(caller.timeoutMs ?? maxDeadlineMs, maxDeadlineMs);
+    const run = new TaskRun(record, { identity, envelope, timeoutMs });
     record.run = run;
     void this.#fill(run);
   }
@@ -204,7 +232,7 @@ export class TaskRuntime {
     try {
       for await (const item of run.start(this.#taskOf(record), this.#host)) {
         if (run.over) return;
-        record.log.append(typeof item === "string" ? item : toEvent(record.agent, item));
+        record.log.append(typeof item === "string" ? item : counted(run, item));
         if (++count % eventsPerBreath === 0) await nextTick();
       }
       if (!run.over) this.#finish(record);
@@ -240,6 +268,12 @@ export class TaskRuntime {
     if (conversationId === "") return task;
     return { ...task, conversation: this.#conversations.read(record.caller, conversationId) };
   }
+}
+
+function counted(run: TaskRun, item: Exclude<Yield, string>): AgentEvent {
+  const event = toEvent(run.record.agent, item);
+  if (event.case === "usage") run.meter.count(event);
+  return event;
 }
 
 /** The error of a server that is closing. */

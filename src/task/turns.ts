@@ -96,9 +96,10 @@ export class TurnQueue {
     const check = new Check(limits);
     check.id("conversation_id", request.conversationId);
     check.id("agent_id", request.agentId);
+    check.id("capability", request.capability);
     check.finish();
     this.conversationId = request.conversationId === "" ? newId() : request.conversationId;
-    this.#agentId = this.#runtime.findAgent(request.agentId).name;
+    this.#agentId = this.#runtime.findAgent(request).name;
   }
 
   #startTurn(turn: StartTurn): void {

@@ -9,6 +9,7 @@ export function validateTaskRequest(request: TaskRequest, limits: Limits): void 
   const check = new Check(limits);
   check.id("task_id", request.taskId);
   check.id("agent_id", request.agentId);
+  check.id("capability", request.capability);
   check.id("conversation_id", request.conversationId);
   if (request.toolResults.length === 0) check.content("content", request.content);
   check.metadata("metadata", request.metadata);

@@ -22,4 +22,4 @@ export type { RequestGate } from "./server/method.ts";
 export { type CorsOptions, createOriginPolicy, isLoopbackName, type OriginVerdict } from "./server/origin.ts";
 export { codeName, respondError, respondJson } from "./server/responses.ts";
 export { createRpcHandler, type FinishedCall, type RpcHandler, type RpcHandlerOptions, withoutQuery } from "./server/rpc.ts";
-export { type AbortListener, onCallAbort } from "./server/scope.ts";
+export { type AbortListener, onCallAbort, requestField } from "./server/scope.ts";

@@ -1,7 +1,9 @@
 import { pino } from "pino";
 import { type Agent, type AgentContext, type AgentHandle, cardOf, type Task } from "../../src/agent/index.ts";
+import { Status } from "../../src/contract/index.ts";
 import type { AgentEvent } from "../../src/core/index.ts";
 import { anonymous } from "../../src/identity/index.ts";
+import { foldEvents } from "../../src/task/answer.ts";
 
 /** Runs an agent by itself, without a server, and collects its events. */
 export function ask(agent: Agent, content: string, metadata: Record<string, string> = {}): Promise<AgentEvent[]> {
@@ -24,7 +26,9 @@ async function* run(agent: Agent, task: Partial<Task>, ctx: AgentContext): Async
 
 function contextWith(others: readonly Agent[]): AgentContext {
   return {
-    caller: anonymous,
+    caller: { ...anonymous, chain: [] },
+    budget: {},
+    trace: undefined,
     signal: new AbortController().signal,
     timeoutMs: () => 60_000,
     log: pino({ level: "silent" }),
@@ -33,7 +37,11 @@ function contextWith(others: readonly Agent[]): AgentContext {
       capability(name): AgentHandle {
         const other = others.find(({ capabilities }) => capabilities.includes(name));
         if (!other) throw new Error(`no agent here can ${name}`);
-        return { card: cardOf(other), stream: (content, options) => run(other, { content, ...options }, contextWith([])) };
+        return {
+          stream: (content, options) => run(other, { content, ...options }, contextWith([])),
+          process: async (content, options) =>
+            foldEvents(await askAmong([], other, { content, ...options }), { taskId: "", status: Status.COMPLETED }),
+        };
       },
     },
   };

@@ -63,6 +63,13 @@ export declare type ConverseRequest = Message<"agent.v1.ConverseRequest"> & {
     value: CancelTurn;
     case: "cancelTurn";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * The agent to talk to, by what it can do, where agent_id is empty. Read from the first message only.
+   *
+   * @generated from field: string capability = 6;
+   */
+  capability: string;
 };
 
 /**

@@ -4,6 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Spending } from "./envelope_pb.js";
 import type { Status as Status$1 } from "../../google/rpc/status_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -85,6 +86,14 @@ export declare type TaskRequest = Message<"agent.v1.TaskRequest"> & {
    * @generated from field: bool detached = 9;
    */
   detached: boolean;
+
+  /**
+   * The agent to ask, by what it can do, where agent_id is empty: the server's first agent with this capability. An unknown one is
+   * NOT_FOUND.
+   *
+   * @generated from field: string capability = 10;
+   */
+  capability: string;
 };
 
 /**
@@ -140,6 +149,13 @@ export declare type TaskResponse = Message<"agent.v1.TaskResponse"> & {
    * @generated from field: repeated agent.v1.Citation citations = 6;
    */
   citations: Citation[];
+
+  /**
+   * What the task and all that it called have spent; set when it called other agents.
+   *
+   * @generated from field: agent.v1.Spending spending = 7;
+   */
+  spending?: Spending | undefined;
 };
 
 /**
@@ -218,6 +234,13 @@ export declare type TokenChunk = Message<"agent.v1.TokenChunk"> & {
    * @generated from field: agent.v1.Status status = 9;
    */
   status: Status;
+
+  /**
+   * With status: what the task and all that it called have spent; set when it called other agents.
+   *
+   * @generated from field: agent.v1.Spending spending = 10;
+   */
+  spending?: Spending | undefined;
 };
 
 /**

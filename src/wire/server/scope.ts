@@ -55,6 +55,11 @@ export class CallScope implements HandlerContext {
     return this.#requestHeader;
   }
 
+  /** See {@link requestField}. */
+  field(name: string): string | undefined {
+    return this.#requestHeader === undefined ? this.#exchange.headers.get(name) : (this.#requestHeader.get(name) ?? undefined);
+  }
+
   get responseHeader(): Headers {
     this.touchedHeader ??= new Headers();
     return this.touchedHeader;
@@ -121,6 +126,11 @@ export function onCallAbort(context: HandlerContext, listener: AbortListener): (
   if (signal.aborted) queueMicrotask(tell);
   signal.addEventListener("abort", tell);
   return () => signal.removeEventListener("abort", tell);
+}
+
+/** A header of the request, by its name in lower case, without making a `Headers` of all of them. */
+export function requestField(context: HandlerContext, name: string): string | undefined {
+  return context instanceof CallScope ? context.field(name) : (context.requestHeader.get(name) ?? undefined);
 }
 
 /** What an interceptor put in the place of the call's own. */

@@ -1,0 +1,35 @@
+import type { Logger } from "pino";
+import type { Agent } from "../agent/index.ts";
+import type { Envelope, Hop, Limits } from "../core/index.ts";
+import type { CallerIdentity } from "../identity/index.ts";
+import type { Meter } from "./meter.ts";
+import type { FindElsewhere } from "./remote.ts";
+
+/** What all runs share. */
+export interface Host {
+  readonly agents: readonly Agent[];
+  readonly limits: Limits;
+  readonly log: Logger;
+  /** Finds agents of other servers. Undefined where there are none. */
+  readonly elsewhere?: FindElsewhere | undefined;
+}
+
+/** What an agent works under, and all agents of this server that it asks with it. */
+export interface Work {
+  readonly identity: CallerIdentity;
+  /** As it came with the call. */
+  readonly envelope: Envelope;
+  readonly meter: Meter;
+  readonly signal: AbortSignal;
+  /** Milliseconds since the epoch at which it is out of time. */
+  readonly deadlineMs: number;
+}
+
+/** An agent's place: what is above it, and what is around it. */
+export interface Place {
+  readonly agent: Agent;
+  readonly work: Work;
+  /** The agents above this one, on this server and before. */
+  readonly hops: readonly Hop[];
+  readonly host: Host;
+}

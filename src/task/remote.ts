@@ -1,0 +1,55 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { type Spending, Status, type TaskRequestSchema, type TokenChunk } from "../contract/index.ts";
+import { type AgentEvent, deadlineExceeded } from "../core/index.ts";
+import type { Meter } from "./meter.ts";
+
+/** The agents of another server, as far as a task calls them; `Agents` of a client are such. */
+export interface RemoteAgents {
+  stream(
+    task: MessageInitShape<typeof TaskRequestSchema>,
+    options: { readonly signal: AbortSignal; readonly timeoutMs: number; readonly metadata: Record<string, string> },
+  ): AsyncIterable<TokenChunk>;
+}
+
+/** Finds the agents that have a capability. Those that there are not fail when they are called. */
+export type FindElsewhere = (capability: string) => RemoteAgents;
+
+/**
+ * What a remote agent streams, as events, while its spending is counted.
+ *
+ * @param chain names the agents from the outermost to the one that is called, for errors.
+ * @throws ConnectError what the call failed with; DEADLINE_EXCEEDED names the chain.
+ */
+export async function* remoteEvents(
+  chunks: AsyncIterable<TokenChunk>,
+  { meter, chain }: { meter: Meter; chain: string },
+): AsyncGenerator<AgentEvent, void, undefined> {
+  let counted = 0;
+  let spending: Pick<Spending, "tokens" | "calls"> = { tokens: 0, calls: 0 };
+  try {
+    for await (const chunk of chunks) {
+      if (chunk.status !== Status.UNSPECIFIED) {
+        spending = chunk.spending ?? spending;
+        continue;
+      }
+      const event = toEvent(chunk);
+      counted += meter.count(event);
+      yield event;
+    }
+  } catch (thrown) {
+    const error = ConnectError.from(thrown);
+    if (error.code !== Code.DeadlineExceeded) throw error;
+    throw deadlineExceeded(`${chain}: ${error.rawMessage}`);
+  } finally {
+    meter.add(spending, counted);
+  }
+}
+
+function toEvent({ text, toolCall, toolResult, citation, usage }: TokenChunk): AgentEvent {
+  if (toolCall !== undefined) return { case: "toolCall", value: toolCall };
+  if (toolResult !== undefined) return { case: "toolResult", value: toolResult };
+  if (citation !== undefined) return { case: "citation", value: citation };
+  if (usage !== undefined) return { case: "usage", value: usage };
+  return { case: "text", value: text };
+}
