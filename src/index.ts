@@ -7,10 +7,12 @@ export {
   type AgentDefinition,
   type AgentDirectory,
   type AgentHandle,
+  type AskOptions,
   type Conversation,
   citation,
   defineAgent,
   type Task,
+  type TaskCaller,
   type Turn,
   toolCall,
   usage,
@@ -26,18 +28,23 @@ export {
   callPolicy,
   connect,
   createBalancedTransport,
+  type DnsOptions,
   discoveredFeed,
   type Endpoint,
   type EndpointFeed,
   type EndpointListener,
+  type FindOptions,
+  type FoundAgents,
   type HedgingOptions,
+  type ReachedAgents,
+  type RegistryOptions,
   type RetryOptions,
   type ServerOptions,
   type ServersOptions,
   staticFeed,
 } from "./client/index.ts";
 export { SourceRange_Unit, Status } from "./contract/index.ts";
-export { type AgentEvent, defaultLimits, type Limits } from "./core/index.ts";
+export { type AgentEvent, type Budget, defaultLimits, type Hop, type Limits, type TraceContext } from "./core/index.ts";
 export {
   type CallerIdentity,
   createTokenVerifier,
@@ -87,5 +94,5 @@ export {
   type Store,
 } from "./store/index.ts";
 export type { LogOptions } from "./telemetry/index.ts";
-export type { CallOptions, TaskInput } from "./web/index.ts";
+export type { CallBudget, CallOptions, TaskInput } from "./web/index.ts";
 export type { CorsOptions, TlsOptions } from "./wire/index.ts";

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { createClient, type Transport } from "@connectrpc/connect";
-import { AgentService } from "../contract/index.ts";
-import { type AgentCalls, type CallDefaults, createAgentCalls, type TaskInput } from "../web/index.ts";
+import { createDnsSource, createRegistrySource, type DnsSourceOptions, type RegistryAddress } from "../registry/index.ts";
+import type { CallDefaults, TaskInput } from "../web/index.ts";
 import { type ClosableTransport, createTransport, type TransportOptions } from "../wire/index.ts";
-import { type Chat, type ConverseOptions, converse } from "./converse.ts";
+import { createAgents, type ReachedAgents } from "./agents.ts";
+import { createFoundAgents, type FoundAgents, tlsFor } from "./found-agents.ts";
 import { createBalancedTransport } from "./reach/balanced-transport.ts";
+import { discoveredFeed } from "./reach/discovered-feed.ts";
 import type { BalancedTransportOptions } from "./reach/options.ts";
 
 /** What holds for every call, to one server or to several. */
@@ -16,73 +17,119 @@ export interface ServerOptions extends SharedOptions, Pick<TransportOptions, "tl
   readonly url: string;
 }
 
-/** How to reach several servers with the same agents; the other options are those of {@link createBalancedTransport}. */
-export interface ServersOptions
-  extends SharedOptions,
-    Pick<
-      BalancedTransportOptions,
-      "tls" | "zone" | "balancing" | "health" | "retry" | "attemptTimeoutMs" | "hedging" | "waitForReady"
-    > {
+/** How calls go to several servers; see {@link createBalancedTransport}. */
+type ReachOptions = Pick<
+  BalancedTransportOptions,
+  "zone" | "balancing" | "health" | "retry" | "attemptTimeoutMs" | "hedging" | "waitForReady"
+>;
+
+/** How to reach several servers with the same agents. */
+export interface ServersOptions extends SharedOptions, ReachOptions, Pick<BalancedTransportOptions, "tls"> {
   /** The servers, each as `url` is written. */
   readonly urls: readonly string[];
 }
 
-export type ConnectOptions = ServerOptions | ServersOptions;
+/** How to reach the servers that a name stands for, which have the same agents. */
+export interface DnsOptions extends SharedOptions, ReachOptions, Pick<TransportOptions, "tls"> {
+  /**
+   * The name and port: its A and AAAA records are the servers, as of a headless service of Kubernetes. Without a port, its SRV records are. They are
+   * called over https if there is a `tls`. An object says more, such as the SPIFFE ID that they have to prove.
+   */
+  readonly dns: string | DnsSourceOptions;
+}
 
-/** The agents of a server, as Node calls them. */
-export interface Agents extends AgentCalls {
-  /** Opens a conversation; see {@link Chat}. Needs `grpc` or `connect`, as gRPC-Web carries no client streams. */
-  converse(options?: ConverseOptions): Chat;
+/** How to reach the agents that a registry knows. */
+export interface RegistryOptions extends Omit<SharedOptions, "agent" | "capability">, ReachOptions, RegistryAddress {}
+
+export type ConnectOptions = ServerOptions | ServersOptions | DnsOptions;
+
+/** The agents of a server, or of several with the same ones. */
+export interface Agents extends ReachedAgents {
   agent(name: string): Agents;
+  capability(name: string): Agents;
   /** Closes the connections, which else keep the process alive for a while; calls in flight end with CANCELLED. */
   close(): void;
 }
 
 /**
- * The agents of a server, or of several servers that serve the same ones. Nothing is sent before the first call. With `url` all calls
- * share one HTTP/2 connection; with `urls` they are balanced, and a task without a `taskId` gets one, so that it can be sent again to
- * another server without being run twice where the servers share a store.
+ * The agents of a server (`url`), of several servers that have the same ones (`urls`, `dns`), or all that a registry knows (`registry`). Nothing is
+ * sent before the first call.
  *
- * @throws TypeError when a URL is none, or not http or https.
+ * With `url` all calls share one HTTP/2 connection. Else they are balanced, and a task without a `taskId` gets one, so that it can be sent again
+ * to another server without being run twice where the servers share a store. A server whose record in the registry names an identity has to prove
+ * it before a call is sent, and a call that uses what a server's contract lacks is FAILED_PRECONDITION.
+ *
+ * @throws TypeError when an address is none, RangeError for any other option that cannot be.
  */
-export function connect(options: string | ConnectOptions): Agents {
+export function connect(options: RegistryOptions): FoundAgents;
+export function connect(options: string | ConnectOptions): Agents;
+export function connect(options: string | ConnectOptions | RegistryOptions): Agents | FoundAgents {
   if (typeof options === "string") return connectServer({ url: options });
+  if ("registry" in options) return connectRegistry(options);
+  if ("dns" in options) return connectDns(options);
   return "urls" in options ? connectServers(options) : connectServer(options);
 }
 
 function connectServer({ url, protocol, tls, ...defaults }: ServerOptions): Agents {
   const transport = createTransport({ baseUrl: baseUrlOf(url), ...(protocol && { protocol }), ...(tls && { tls }) });
-  return createAgents(transport, defaults, (task) => task);
+  return closable(createAgents(transport, defaults, asItIs), transport);
 }
 
-function connectServers({ urls, agent, timeoutMs, metadata, ...options }: ServersOptions): Agents {
+function connectServers({ urls, ...options }: ServersOptions): Agents {
   if (urls.length === 0) throw new TypeError("urls is empty; name at least one server");
-  const transport = createBalancedTransport({ ...options, endpoints: urls.map(baseUrlOf) });
-  const defaults = {
-    ...(agent !== undefined && { agent }),
-    ...(timeoutMs !== undefined && { timeoutMs }),
-    ...(metadata !== undefined && { metadata }),
-  };
-  return createAgents(transport, defaults, named);
+  const [defaults, reach] = apart(options);
+  const transport = createBalancedTransport({ ...reach, endpoints: urls.map(baseUrlOf) });
+  return closable(createAgents(transport, defaults, named), transport);
 }
 
-function createAgents(transport: ClosableTransport, defaults: CallDefaults, prepare: (task: TaskInput) => TaskInput): Agents {
-  const calls = createAgentCalls(transport, defaults);
-  return {
-    ...calls,
-    process: (task, options) => calls.process(prepare(task), options),
-    stream: (task, options) => calls.stream(prepare(task), options),
-    converse: (options = {}) =>
-      converse(createClient(AgentService, transport satisfies Transport), { ...defaults, ...options }),
-    agent: (name) => createAgents(transport, { ...defaults, agent: name }, prepare),
-    close: () => transport.close(),
+function connectDns({ dns, tls, ...options }: DnsOptions): Agents {
+  const [defaults, reach] = apart(options);
+  const source = createDnsSource(typeof dns === "string" ? parseDns(dns, tls === undefined ? "http" : "https") : dns);
+  const transport = createBalancedTransport({ ...reach, tls: tlsFor(tls), endpoints: discoveredFeed(source, {}) });
+  const close = () => {
+    transport.close();
+    source.close();
   };
+  return closable(createAgents(transport, defaults, named), { close });
+}
+
+function connectRegistry({ registry, tls, ...options }: RegistryOptions): FoundAgents {
+  const [defaults, reach] = apart(options);
+  const source = createRegistrySource({ registry, ...(tls && { tls }) });
+  return createFoundAgents({ source, reach, tls, defaults, prepare: named });
+}
+
+/** What is said of calls, and what of the way that they go. */
+function apart<T extends CallDefaults>(options: T): [CallDefaults, Omit<T, keyof CallDefaults>] {
+  const { agent, capability, budget, timeoutMs, metadata, ...reach } = options;
+  const defaults = { agent, capability, budget, timeoutMs, metadata };
+  const said = Object.entries(defaults).filter(([, value]) => value !== undefined);
+  return [Object.fromEntries(said), reach];
+}
+
+function closable(agents: ReachedAgents, { close }: Pick<ClosableTransport, "close">): Agents {
+  return {
+    ...agents,
+    agent: (name) => closable(agents.agent(name), { close }),
+    capability: (name) => closable(agents.capability(name), { close }),
+    close,
+  };
+}
+
+function asItIs(task: TaskInput): TaskInput {
+  return task;
 }
 
 /** The task with an id: its key when it is sent again. */
 function named(task: TaskInput): TaskInput {
   const request = typeof task === "string" ? { content: task } : task;
   return { ...request, taskId: request.taskId || randomUUID() };
+}
+
+function parseDns(text: string, scheme: "http" | "https"): DnsSourceOptions {
+  const [, name = "", port] = /^([^:/]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
+  if (name === "") throw new TypeError(`"${text}" is no name; write name:port, or a name that has SRV records`);
+  return { name, scheme, ...(port !== undefined && { port: Number(port) }) };
 }
 
 function baseUrlOf(url: string): string {

@@ -8,7 +8,7 @@ import {
   type ConverseResponse,
   type ToolResult,
 } from "../contract/index.ts";
-import type { CallOptions } from "../web/index.ts";
+import { type CallDefaults, type CallOptions, callOptionsOf } from "../web/index.ts";
 
 type Action = NonNullable<MessageInitShape<typeof ConverseRequestSchema>["action"]>;
 type TurnInit = Extract<Action, { case: "startTurn" }>["value"];
@@ -36,16 +36,18 @@ export interface Chat extends AsyncIterable<ConverseResponse> {
   end(): void;
 }
 
-export function converse(client: Client<typeof AgentService>, options: ConverseOptions): Chat {
-  const { conversationId = randomUUID(), agent = "", signal, timeoutMs, metadata } = options;
+export function converse(client: Client<typeof AgentService>, options: ConverseOptions, defaults: CallDefaults): Chat {
+  const { conversationId = randomUUID(), signal } = options;
+  const agentId = options.agent ?? defaults.agent ?? "";
+  const capability = options.capability ?? defaults.capability ?? "";
   const outgoing = new Outgoing();
   const stopped = new AbortController();
   const responses = client.converse(outgoing, {
+    ...callOptionsOf(options, defaults),
     signal: signal === undefined ? stopped.signal : AbortSignal.any([signal, stopped.signal]),
-    ...(timeoutMs !== undefined && { timeoutMs }),
-    ...(metadata !== undefined && { headers: metadata }),
   });
-  const send = (action: Action) => outgoing.push(create(ConverseRequestSchema, { conversationId, agentId: agent, action }));
+  const send = (action: Action) =>
+    outgoing.push(create(ConverseRequestSchema, { conversationId, agentId, capability, action }));
   return {
     conversationId,
     send(turn) {

@@ -1,5 +1,15 @@
-export { type Agents, type ConnectOptions, connect, type ServerOptions, type ServersOptions } from "./connect.ts";
+export type { ReachedAgents } from "./agents.ts";
+export {
+  type Agents,
+  type ConnectOptions,
+  connect,
+  type DnsOptions,
+  type RegistryOptions,
+  type ServerOptions,
+  type ServersOptions,
+} from "./connect.ts";
 export type { Chat, ConverseOptions } from "./converse.ts";
+export type { FindOptions, FoundAgents } from "./found-agents.ts";
 export { createBalancedTransport } from "./reach/balanced-transport.ts";
 export { type CallPolicy, callPolicy } from "./reach/call-policy.ts";
 export { discoveredFeed } from "./reach/discovered-feed.ts";

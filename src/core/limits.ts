@@ -231,6 +231,8 @@ export const registryBounds = {
 
 /** Bounds of a client that balances over several endpoints. */
 export const reachBounds = {
+  /** Targets (capabilities, agents) that one client keeps connections to; those not called for the longest leave first. */
+  maxTargets: 256,
   /** Endpoints of one target that a client is connected to; more of them are left to other clients. */
   maxEndpoints: 100,
   /** Connections to one endpoint, when its streams run out. */

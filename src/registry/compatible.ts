@@ -1,5 +1,6 @@
 import {
   type DescEnum,
+  type DescEnumValue,
   type DescField,
   type DescMessage,
   type DescMethod,
@@ -13,6 +14,13 @@ export interface ContractDifference {
   readonly path: string;
   /** What is different: "is missing", "is int64 and not string". */
   readonly problem: string;
+}
+
+/** A difference, and what it is about. */
+export interface Finding extends ContractDifference {
+  /** What the endpoint does not have and can be left unused: a field, or an enum value that can be sent. Else the methods themselves differ. */
+  readonly lacking?: DescField | DescEnumValue;
+  readonly direction?: Direction;
 }
 
 /** Where an endpoint's services are looked up by their full names; a `FileRegistry` is one. */
@@ -33,6 +41,15 @@ export function contractDifferences(
   endpoint: ContractLookup,
   methods: readonly string[] = service.methods.map(({ name }) => name),
 ): readonly ContractDifference[] {
+  return compareContracts(service, endpoint, methods).map(({ path, problem }) => ({ path, problem }));
+}
+
+/** See {@link contractDifferences}. */
+export function compareContracts(
+  service: DescService,
+  endpoint: ContractLookup,
+  methods: readonly string[],
+): readonly Finding[] {
   const theirs = endpoint.getService(service.typeName);
   if (theirs === undefined) return [{ path: service.typeName, problem: "is missing" }];
   const comparison = new Comparison();
@@ -43,19 +60,19 @@ export function contractDifferences(
         theirs.methods.find(({ name }) => name === method.name),
       );
   }
-  return comparison.differences;
+  return comparison.findings;
 }
 
 /** Messages that travel to the endpoint, and those that come from it. Only in the first must it know every enum value. */
-type Direction = "sent" | "received";
+export type Direction = "sent" | "received";
 
 class Comparison {
-  readonly #differences = new Map<string, ContractDifference>();
+  readonly #findings = new Map<string, Finding>();
   /** Types that have been compared, which may hold themselves. */
   readonly #seen = new Set<string>();
 
-  get differences(): readonly ContractDifference[] {
-    return [...this.#differences.values()];
+  get findings(): readonly Finding[] {
+    return [...this.#findings.values()];
   }
 
   method(mine: DescMethod, theirs: DescMethod | undefined): void {
@@ -75,16 +92,13 @@ class Comparison {
     if (this.#isSeen(mine.typeName, direction) || mine.typeName !== theirs.typeName) return;
     for (const field of mine.fields) {
       const other = theirs.fields.find(({ number }) => number === field.number);
-      this.#field(field, other, direction);
+      if (other !== undefined) this.#field(field, other, direction);
+      else this.#note(pathOf(field), "is missing", { lacking: field, direction });
     }
   }
 
-  #field(mine: DescField, theirs: DescField | undefined, direction: Direction): void {
-    const path = `${mine.parent.typeName}.${mine.name}`;
-    if (theirs === undefined) {
-      this.#note(path, "is missing");
-      return;
-    }
+  #field(mine: DescField, theirs: DescField, direction: Direction): void {
+    const path = pathOf(mine);
     this.#expect(path, `named ${theirs.name}`, `named ${mine.name}`);
     this.#expect(path, `named ${theirs.jsonName} in JSON`, `named ${mine.jsonName} in JSON`);
     this.#expect(path, typeOf(theirs), typeOf(mine));
@@ -98,7 +112,7 @@ class Comparison {
     for (const value of mine.values) {
       const path = `${mine.typeName}.${value.name}`;
       const other = theirs.values.find(({ number }) => number === value.number);
-      if (other === undefined) this.#note(path, "is missing");
+      if (other === undefined) this.#note(path, "is missing", { lacking: value, direction });
       else this.#expect(path, `named ${other.name}`, `named ${value.name}`);
     }
   }
@@ -114,8 +128,10 @@ class Comparison {
     if (actual !== expected) this.#note(path, `is ${actual} and not ${expected}`);
   }
 
-  #note(path: string, problem: string): void {
-    this.#differences.set(`${path} ${problem}`, { path, problem });
+  #note(path: string, problem: string, about: Omit<Finding, keyof ContractDifference> = {}): void {
+    const key = `${path} ${problem}`;
+    // what travels both ways is told of once: as what is sent
+    if (about.direction !== "received" || !this.#findings.has(key)) this.#findings.set(key, { path, problem, ...about });
   }
 }
 
@@ -125,6 +141,10 @@ const kindNames: Readonly<Record<DescMethod["methodKind"], string>> = {
   client_streaming: "client streaming",
   bidi_streaming: "bidirectional streaming",
 };
+
+function pathOf({ parent, name }: DescField): string {
+  return `${parent.typeName}.${name}`;
+}
 
 function typeOf(field: DescField): string {
   if (field.fieldKind === "list") return `repeated ${elementOf(field)}`;

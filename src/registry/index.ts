@@ -2,6 +2,7 @@
 export { type AddressPolicy, createAddressPolicy } from "./address.ts";
 export { type ContractDifference, type ContractLookup, contractDifferences } from "./compatible.ts";
 export { contractOf, readContract } from "./contract.ts";
+export { fitOf, type MethodFit } from "./fit.ts";
 export { createRegistryLink, type RegistryAddress, type RegistryClient, type RegistryLink } from "./link.ts";
 export { createRegistrar, type Registrar, type RegistrarOptions } from "./registrar.ts";
 export { createRegistry, type Registry, type RegistryOptions } from "./registry.ts";

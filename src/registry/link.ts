@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { RegistryService } from "../contract/index.ts";
 import { registryBounds, unavailable } from "../core/index.ts";
-import { type ClientTlsOptions, type ClosableTransport, createTransport } from "../wire/index.ts";
+import { type ClientTls, type ClosableTransport, createTransport } from "../wire/index.ts";
 
 export type RegistryClient = Client<typeof RegistryService>;
 
@@ -15,7 +15,7 @@ export interface RegistryAddress {
    */
   readonly registry: string | readonly string[];
   /** Trust for `https` URLs, and this side's own certificate. */
-  readonly tls?: ClientTlsOptions;
+  readonly tls?: ClientTls;
 }
 
 /** A registry as its clients call it: one of its replicas, and another when that one does not answer. */
@@ -70,14 +70,14 @@ function bracketed({ address, family }: LookupAddress): string {
 
 class Link implements RegistryLink {
   readonly #places: readonly Place[];
-  readonly #tls: ClientTlsOptions | undefined;
+  readonly #tls: ClientTls | undefined;
   readonly #connections = new Map<string, { client: RegistryClient; transport: ClosableTransport }>();
   /** Replicas that this round has not tried. */
   #untried: string[] = [];
   #current: RegistryClient | undefined;
   #closed = false;
 
-  constructor(places: readonly Place[], tls: ClientTlsOptions | undefined) {
+  constructor(places: readonly Place[], tls: ClientTls | undefined) {
     this.#places = places;
     this.#tls = tls;
   }

@@ -5,6 +5,7 @@ import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js"
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { Health as HealthService } from "../../gen/health/v1/health_pb.js";
 import { type Agent, cardOf } from "../agent/index.ts";
+import type { RegistryOptions } from "../client/index.ts";
 import { AgentService, RegistryService } from "../contract/index.ts";
 import { type Limits, resolveLimits } from "../core/index.ts";
 import type { Registry } from "../registry/index.ts";
@@ -14,6 +15,7 @@ import { type CorsOptions, createListener, createRpcHandler, type RpcHandler, ty
 import { type AccessOptions, createAccess } from "./access.ts";
 import { createAgentService } from "./agent-service.ts";
 import { createCallLog } from "./calls.ts";
+import { createElsewhere, type Elsewhere } from "./elsewhere.ts";
 import { createFirstContract } from "./first-contract.ts";
 import { createFront } from "./front.ts";
 import { createHealth } from "./health.ts";
@@ -44,6 +46,11 @@ export interface ServeOptions {
   readonly registry?: boolean | RegistryServeOptions;
   /** Registers every agent, renews while the server runs and ends it when the server drains. Default: agents are not registered. */
   readonly register?: RegisterOptions;
+  /**
+   * Where `ctx.agents` finds agents that this server has not got, as `connect` takes it. Default: the registry that the server registers at,
+   * with the same certificates, or its own; false finds none.
+   */
+  readonly discover?: RegistryOptions | false;
   /** A logger, or how to make one. Default: to stderr, level info. */
   readonly log?: Logger | LogOptions;
   /** Serves the page at `GET /`. Default: when there are agents. */
@@ -79,6 +86,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const address = await listener.listen(host, port);
   const url = `${tls === undefined ? "http" : "https"}://${displayHost(host)}:${address.port}`;
   log.info({ url, agents: options.agents.map((agent) => agent.name) }, "serving");
+  parts.elsewhere.begin(url);
   parts.registration?.begin(url, host);
 
   let closing: Promise<void> | undefined;
@@ -92,6 +100,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       parts.stop();
       await within(stopMs, idle());
     }
+    parts.elsewhere.close();
     await within(stopMs, drained); // the last answers are on their way
     await listener.close();
     parts.registry?.close();
@@ -118,6 +127,7 @@ interface Parts {
   readonly runtime: TaskRuntime;
   readonly registry: Registry | undefined;
   readonly registration: ServerRegistration | undefined;
+  readonly elsewhere: Elsewhere;
   /** Refuses what is new and ends what only waits. */
   drain(): void;
   /** Ends what is still at work. */
@@ -128,7 +138,8 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
   const agents = checkAgents(options);
   const access = createAccess(options.access);
   const registry = createServerRegistry(options.registry, { access, log });
-  const runtime = new TaskRuntime({ agents, limits, log });
+  const elsewhere = createElsewhere({ ...options, hasRegistry: registry !== undefined });
+  const runtime = new TaskRuntime({ agents, limits, log, elsewhere: elsewhere.find });
   const idle = new AbortController();
   const shutdown = new AbortController();
   const agentService = createAgentService({ runtime, access, idle: idle.signal });
@@ -158,6 +169,7 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
     rpc,
     runtime,
     registry,
+    elsewhere,
     registration: options.register && createRegistration(options.register, registered),
     page: (options.page ?? agents.length > 0) ? createPage(agents.map(cardOf)) : undefined,
     drain() {

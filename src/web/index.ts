@@ -13,5 +13,13 @@ export type {
   ToolResult,
 } from "../contract/index.ts";
 export { SourceRange_Unit, Status } from "../contract/index.ts";
-export { type AgentCalls, type CallDefaults, type CallOptions, createAgentCalls, type TaskInput } from "./calls.ts";
+export {
+  type AgentCalls,
+  type CallBudget,
+  type CallDefaults,
+  type CallOptions,
+  callOptionsOf,
+  createAgentCalls,
+  type TaskInput,
+} from "./calls.ts";
 export { type ConnectOptions, connect } from "./connect.ts";

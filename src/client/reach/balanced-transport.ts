@@ -1,6 +1,6 @@
 import { type ClosableTransport, createRoutedTransport } from "../../wire/index.ts";
 import { Balancer } from "./balancer.ts";
-import { type BalancedTransportOptions, resolveReach } from "./options.ts";
+import { type BalancedTransportOptions, type ReachSettings, resolveReach } from "./options.ts";
 
 /** What interceptors see as the URL of every call: the endpoint is chosen below them, for each attempt. */
 const baseUrl = "http://balanced.invalid";
@@ -22,7 +22,22 @@ const baseUrl = "http://balanced.invalid";
  * @throws TypeError for an endpoint that is no http or https URL, RangeError for any other option that cannot be.
  */
 export function createBalancedTransport(options: BalancedTransportOptions): ClosableTransport {
-  const settings = resolveReach(options);
+  return createTarget(resolveReach(options));
+}
+
+/** The transport of one target. */
+export interface Target extends ClosableTransport {
+  /** No call is open or waits. */
+  readonly idle: boolean;
+}
+
+export function createTarget(settings: ReachSettings): Target {
   const balancer = new Balancer(settings);
-  return { ...createRoutedTransport({ ...settings.transport, baseUrl }, balancer), close: () => balancer.close() };
+  return {
+    ...createRoutedTransport({ ...settings.transport, baseUrl }, balancer),
+    get idle() {
+      return balancer.idle;
+    },
+    close: () => balancer.close(),
+  };
 }

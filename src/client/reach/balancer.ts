@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
-import { unavailable } from "../../core/index.ts";
+import { failedPrecondition, unavailable } from "../../core/index.ts";
+import type { ContractDifference } from "../../registry/index.ts";
 import type { Attempt, ClientExchange, RoutedCall, Router } from "../../wire/index.ts";
 import { callPolicy } from "./call-policy.ts";
 import { CallRoute, type RouteHost, type RouteOptions } from "./call-route.ts";
@@ -60,19 +61,19 @@ export class Balancer implements Router, RouteHost {
     const policy = contextValues?.get(callPolicy);
     const options = policy === undefined ? asIs : { ...asIs, ...policy };
     const { hedging } = this.settings;
-    if (hedging === undefined || !declared || message === undefined)
-      return attempt(new CallRoute(this, options, nowMs), signal);
+    if (hedging === undefined || !declared || message === undefined) return attempt(new CallRoute(this, call, options), signal);
     const tried: Member[] = [];
-    const route = () => new CallRoute(this, { ...options, maxAttempts: 1, tried }, this.now());
+    const route = () => new CallRoute(this, call, { ...options, maxAttempts: 1, tried });
     return hedge(attempt, { ...hedging, route, signal, allow: () => this.budget.take(this.now()) });
   }
 
-  pick(tried: readonly Member[] | undefined, nowMs: number): Member | undefined {
-    const { candidates, probing } = this.#set;
+  pick({ call, tried }: CallRoute, nowMs: number): Member | undefined {
+    const { probing } = this.#set;
     if (probing.length > 0) {
-      const probe = probing.find((member) => member.takeProbe());
+      const probe = this.#fitting(call, probing).find((member) => member.takeProbe());
       if (probe !== undefined) return probe;
     }
+    const candidates = this.#fitting(call, this.#set.candidates);
     const picked = this.#picker(candidates, nowMs);
     if (picked === undefined || (picked.free && tried?.includes(picked) !== true)) return picked;
     const free = candidates.filter((member) => member.free);
@@ -81,8 +82,14 @@ export class Balancer implements Router, RouteHost {
     return this.#picker(fresh.length > 0 ? fresh : free, nowMs);
   }
 
-  hasOther(tried: readonly Member[]): boolean {
-    return this.#set.candidates.some((member) => !tried.includes(member));
+  hasOther(call: RoutedCall, tried: readonly Member[]): boolean {
+    return this.#fitting(call, this.#set.candidates).some((member) => !tried.includes(member));
+  }
+
+  /** Those whose contract fits the call. */
+  #fitting({ method, message }: RoutedCall, members: readonly Member[]): readonly Member[] {
+    if (this.#set.fits(method)) return members;
+    return members.filter((member) => member.misfit(method, message) === undefined);
   }
 
   wait(call: WaitingCall): ClientExchange {
@@ -92,6 +99,11 @@ export class Balancer implements Router, RouteHost {
 
   released(): void {
     if (!this.#waiting.empty) this.#waiting.serve((call) => this.#decide(call));
+  }
+
+  /** No call is open or waits. */
+  get idle(): boolean {
+    return this.#waiting.empty && [...this.#set.members].every(({ inFlight }) => inFlight === 0);
   }
 
   close(): void {
@@ -139,26 +151,47 @@ export class Balancer implements Router, RouteHost {
 
   #decide(call: WaitingCall): Verdict {
     const nowMs = this.now();
-    const member = this.#closed ? undefined : this.pick(call.route.tried, nowMs);
+    const member = this.#closed ? undefined : this.pick(call.route, nowMs);
     const connection = member?.subchannel.take();
     if (member !== undefined && connection !== undefined) return call.route.begin(member, connection, nowMs);
     return this.#refusal(call);
   }
 
+  /** Why no endpoint that there is fits the call; waiting would not help. */
+  #misfit({ method, message }: RoutedCall): ConnectError | undefined {
+    if (this.#set.size === 0 || this.#set.fits(method)) return undefined;
+    let error: ConnectError | undefined;
+    for (const member of this.#set.members) {
+      const difference = member.misfit(method, message);
+      if (difference === undefined) return undefined;
+      error ??= contractError(member.endpoint.url, difference);
+    }
+    return error;
+  }
+
   /** Why the call need not wait. */
   #refusal({ route }: WaitingCall): ConnectError | "closed" | undefined {
     if (this.#closed) return "closed";
+    const misfit = this.#misfit(route.call);
+    if (misfit !== undefined) return misfit;
     if (route.waitForReady) return undefined;
     if (!this.#known) {
       if (this.#sourceFailure === undefined) return undefined;
       const { reason } = this.#sourceFailure;
       return unavailable(`the endpoints are not known${wordsOf(reason)}`, retryMs, { cause: reason });
     }
-    if (this.#set.size === 0) return unavailable("there is no endpoint", retryMs);
+    const { name } = this.settings.source;
+    if (this.#set.size === 0) return unavailable(`there is no endpoint${name ? ` of ${name}` : ""}`, retryMs);
     if (!this.#set.hopeless) return undefined;
     const { failure } = this.#set;
     return unavailable(`none of ${this.#set.size} endpoints can be called${wordsOf(failure)}`, retryMs, { cause: failure });
   }
+}
+
+/** The call's own message and method do not fit what an endpoint serves. */
+function contractError(url: string, { path, problem }: ContractDifference): ConnectError {
+  const description = `${url} serves another contract: ${path} ${problem}`;
+  return failedPrecondition({ type: "CONTRACT", subject: path, description });
 }
 
 /** What went wrong, for the caller. */

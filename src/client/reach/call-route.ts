@@ -1,6 +1,6 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { type Backoff, createBackoff } from "../../core/index.ts";
-import type { AttemptEnd, ClientExchange, ClientRequest, ResponseSink, Route } from "../../wire/index.ts";
+import type { AttemptEnd, ClientExchange, ClientRequest, ResponseSink, Route, RoutedCall } from "../../wire/index.ts";
 import type { Connection } from "./connection.ts";
 import { isRefusal } from "./faults.ts";
 import type { Member } from "./member.ts";
@@ -13,10 +13,10 @@ export interface RouteHost {
   readonly settings: ReachSettings;
   readonly budget: RetryBudget;
   now(): number;
-  /** An endpoint with room; one that was not tried yet, if there is such. */
-  pick(tried: readonly Member[] | undefined, nowMs: number): Member | undefined;
-  /** There is an endpoint that was not tried. */
-  hasOther(tried: readonly Member[]): boolean;
+  /** An endpoint with room that fits the call; one that was not tried yet, if there is such. */
+  pick(route: CallRoute, nowMs: number): Member | undefined;
+  /** There is an endpoint for the call that was not tried. */
+  hasOther(call: RoutedCall, tried: readonly Member[]): boolean;
   /** No endpoint takes the call now. */
   wait(call: { readonly route: CallRoute; readonly request: ClientRequest; readonly sink: ResponseSink }): ClientExchange;
   /** There may be room again. */
@@ -36,6 +36,7 @@ export interface RouteOptions {
 
 /** The way of one call: the endpoint of each attempt, what it tells of that endpoint, and whether there is another attempt. */
 export class CallRoute implements Route {
+  readonly call: RoutedCall;
   readonly waitForReady: boolean;
   readonly attemptTimeoutMs: number | undefined;
   readonly #host: RouteHost;
@@ -43,15 +44,14 @@ export class CallRoute implements Route {
   #tried: Member[] | undefined;
   #member: Member | undefined;
   #connection: Connection | undefined;
-  #beganMs: number;
+  #beganMs = 0;
   #answered = false;
   #attempts = 0;
   #backOff: Backoff | undefined;
 
-  /** @param nowMs when the call begins, which is when its first attempt does. */
-  constructor(host: RouteHost, options: RouteOptions, nowMs: number) {
+  constructor(host: RouteHost, call: RoutedCall, options: RouteOptions) {
     this.#host = host;
-    this.#beganMs = nowMs;
+    this.call = call;
     this.#options = options;
     this.waitForReady = options.waitForReady;
     this.attemptTimeoutMs = options.attemptTimeoutMs;
@@ -64,8 +64,9 @@ export class CallRoute implements Route {
   }
 
   open(request: ClientRequest, sink: ResponseSink): ClientExchange {
-    const nowMs = ++this.#attempts === 1 ? this.#beganMs : this.#host.now();
-    const member = this.#host.pick(this.#tried, nowMs);
+    const nowMs = this.#host.now();
+    this.#attempts++;
+    const member = this.#host.pick(this, nowMs);
     const connection = member?.subchannel.take();
     if (member === undefined || connection === undefined) return this.#host.wait({ route: this, request, sink });
     return this.begin(member, connection, nowMs).open(request, sink);
@@ -134,7 +135,7 @@ export class CallRoute implements Route {
       random,
     });
     const backOffMs = this.#backOff.nextMs();
-    if (this.#host.hasOther(this.#tried ?? [])) return backOffMs;
+    if (this.#host.hasOther(this.call, this.#tried ?? [])) return backOffMs;
     return Math.max(backOffMs, retryInfoMs(error) ?? 0);
   }
 }

@@ -7,11 +7,14 @@ import type { Endpoint, EndpointFeed } from "./feed.ts";
  */
 export function discoveredFeed(source: EndpointSource, query: AgentQuery): EndpointFeed {
   return {
+    name: nameOf(query),
     watch(listener) {
       const stop = new AbortController();
       const follow = async () => {
         try {
-          for await (const found of source.watch(query, { signal: stop.signal })) listener.changed(found.map(toEndpoint));
+          for await (const found of source.watch(query, { signal: stop.signal })) {
+            listener.changed(found.map((endpoint) => toEndpoint(endpoint, source)));
+          }
         } catch (reason) {
           if (!stop.signal.aborted) listener.failed(reason);
         }
@@ -22,12 +25,20 @@ export function discoveredFeed(source: EndpointSource, query: AgentQuery): Endpo
   };
 }
 
-function toEndpoint({ url, zone, weight, identity, load }: AgentEndpoint): Endpoint {
+function nameOf({ capability = "", agent = "" }: AgentQuery): string {
+  const names = [capability && `capability "${capability}"`, agent && `agent "${agent}"`];
+  return names.filter((name) => name !== "").join(" of ") || "any agent";
+}
+
+function toEndpoint(found: AgentEndpoint, source: EndpointSource): Endpoint {
+  const { url, zone, weight, identity, load, contractSha256 } = found;
+  const contract = contractSha256 === "" ? undefined : source.contract(contractSha256);
   return {
     url,
     weight,
     ...(zone !== "" && { zone }),
     ...(identity !== "" && { identity }),
+    ...(contract !== undefined && { contract }),
     ...(load !== undefined && load.capacity > 0 && { load: Math.min(1, load.inFlight / load.capacity) }),
   };
 }

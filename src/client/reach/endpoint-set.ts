@@ -1,3 +1,4 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import { createBackoff, reachBounds } from "../../core/index.ts";
 import { type ClientSession, createRoutedTransport, openSession } from "../../wire/index.ts";
 import { type Endpoint, originOf } from "./feed.ts";
@@ -21,6 +22,7 @@ export class EndpointSet {
   readonly #members = new Map<string, Member>();
   #candidates: readonly Member[] = [];
   #probing: readonly Member[] = [];
+  readonly #fitting = new Map<DescMethod, boolean>();
   #connects = false;
   #sweep: NodeJS.Timeout | undefined;
   #starved: NodeJS.Timeout | undefined;
@@ -61,6 +63,16 @@ export class EndpointSet {
     return undefined;
   }
 
+  /** Whether every endpoint fits every call of the method, as nearly always. */
+  fits(method: DescMethod): boolean {
+    let fits = this.#fitting.get(method);
+    if (fits === undefined) {
+      fits = [...this.#members.values()].every((member) => member.fits(method));
+      this.#fitting.set(method, fits);
+    }
+    return fits;
+  }
+
   /** Connects to all endpoints, and from now on to those that come. */
   connect(): void {
     if (this.#connects) return;
@@ -83,6 +95,7 @@ export class EndpointSet {
       if (member === undefined) this.#add(key, endpoint);
       else member.endpoint = endpoint;
     }
+    this.#fitting.clear();
     this.#refresh();
   }
 
@@ -95,8 +108,13 @@ export class EndpointSet {
   }
 
   #add(key: string, endpoint: Endpoint): void {
-    const { random, now, transport, tlsOf, health } = this.#settings;
-    const options = () => ({ ...transport, baseUrl: originOf(endpoint), tls: tlsOf(endpoint) });
+    const { random, now, transport, tlsOf, health, pool } = this.#settings;
+    const options = () => {
+      const baseUrl = originOf(endpoint);
+      checkProvable(endpoint, baseUrl);
+      return { ...transport, baseUrl, tls: tlsOf(endpoint) };
+    };
+    const open = pool?.opener(key) ?? openSession;
     const timeoutMs = transport.connectTimeoutMs ?? connectTimeoutMs;
     const member = new Member(endpoint, {
       usual: this.#usual,
@@ -104,7 +122,7 @@ export class EndpointSet {
       random,
       now,
       onChange: () => this.#refresh(),
-      dial: (events) => openSession(options(), events),
+      dial: (events) => open(options(), events),
       watch:
         health === undefined
           ? undefined
@@ -170,6 +188,12 @@ function over(session: ClientSession, transport: ReachSettings["transport"]) {
     { ...options, baseUrl: "http://health.invalid" },
     { readsRequests: false, send: ({ signal }, attempt) => attempt({ open: session.open }, signal) },
   );
+}
+
+/** @throws TypeError when it has to prove who it is, and cannot. */
+function checkProvable({ identity }: Endpoint, baseUrl: string): void {
+  if (identity === undefined || baseUrl.startsWith("https:")) return;
+  throw new TypeError(`${baseUrl} has to prove that it is ${identity}, which nobody can over http`);
 }
 
 function keyOf(endpoint: Endpoint): string {

@@ -1,3 +1,5 @@
+import type { ContractLookup } from "../../registry/index.ts";
+
 /** One place where the agents of a target can be called. */
 export interface Endpoint {
   /** Scheme, host and port: `http://host:port` or `https://host:port`. */
@@ -6,8 +8,10 @@ export interface Endpoint {
   readonly zone?: string;
   /** Its share beside others, more than 0. Default 1. */
   readonly weight?: number;
-  /** The SPIFFE id that it has to prove. The transport's `tls` has to check it: see `ReachOptions.tls`. */
+  /** The SPIFFE id that it has to prove. The transport's `tls` has to check it: see `BalancedTransportOptions.tls`. */
   readonly identity?: string;
+  /** What it serves, where that is known: calls that do not fit it are not sent there. */
+  readonly contract?: ContractLookup;
   /** How much of its capacity is in use as it says itself, 0 to 1. Default 0. */
   readonly load?: number;
 }
@@ -22,6 +26,8 @@ export interface EndpointListener {
 
 /** Tells where a target's endpoints are, and of every change, until it is closed. */
 export interface EndpointFeed {
+  /** What it leads to, for messages: `capability "schedule"`. */
+  readonly name?: string;
   /**
    * Begins to tell. The first list comes when it is known, which may be before this returns.
    *

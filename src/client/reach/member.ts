@@ -1,4 +1,6 @@
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
+import { type ContractDifference, fitOf, type MethodFit } from "../../registry/index.ts";
 import type { AttemptEnd } from "../../wire/index.ts";
 import { Breaker } from "./breaker.ts";
 import { isFault, isRefusal } from "./faults.ts";
@@ -27,6 +29,7 @@ export class Member implements Candidate, Host {
   readonly #penalty = new Penalty();
   #endpoint: Endpoint;
   #share = 1;
+  readonly #fits = new Map<DescMethod, MethodFit>();
   #wake: NodeJS.Timeout | undefined;
   #probed = false;
 
@@ -53,9 +56,31 @@ export class Member implements Candidate, Host {
   /** The same place may come with another weight or load. */
   set endpoint(endpoint: Endpoint) {
     const { weight = 1, load = 0 } = endpoint;
+    if (endpoint.contract !== this.#endpoint.contract) this.#fits.clear();
     this.#endpoint = endpoint;
     const used = Number.isFinite(load) ? Math.min(1, Math.max(0, load)) : 0;
     this.#share = (Number.isFinite(weight) && weight > 0 ? weight : 1) / (1 + used);
+  }
+
+  /** What a call of this method uses that is not there as the caller knows it; undefined when it fits, or nobody knows. */
+  misfit(method: DescMethod, message: Message | undefined): ContractDifference | undefined {
+    return this.#fitOf(method)?.problemOf(message);
+  }
+
+  /** Every call of the method fits. */
+  fits(method: DescMethod): boolean {
+    return this.#fitOf(method)?.whole ?? true;
+  }
+
+  #fitOf(method: DescMethod): MethodFit | undefined {
+    const { contract } = this.#endpoint;
+    if (contract === undefined) return undefined;
+    let fit = this.#fits.get(method);
+    if (fit === undefined) {
+      fit = fitOf(method, contract);
+      this.#fits.set(method, fit);
+    }
+    return fit;
   }
 
   /** Connected, healthy and not ejected. */

@@ -3,6 +3,7 @@ import type { ClientTlsOptions, TransportOptions } from "../../wire/index.ts";
 import { type Endpoint, type EndpointFeed, originOf, staticFeed } from "./feed.ts";
 import { pickers } from "./picker.ts";
 import { type RetryOptions, type RetrySettings, resolveRetry } from "./retry.ts";
+import type { SessionPool } from "./session-pool.ts";
 
 /** Sends a call to a second endpoint before the first has answered, and takes the answer that comes first (gRFC A6, "Hedging Policy"). */
 export interface HedgingOptions {
@@ -54,12 +55,14 @@ export interface ReachSettings {
   readonly attemptTimeoutMs: number | undefined;
   readonly hedging: Required<HedgingOptions> | undefined;
   readonly waitForReady: boolean;
+  /** Connections that are shared with other targets; undefined where the target is alone. */
+  readonly pool: SessionPool | undefined;
   readonly random: Random;
   readonly now: () => number;
 }
 
 /** @throws TypeError for an endpoint that is none, RangeError for any other option that cannot be. */
-export function resolveReach(options: BalancedTransportOptions): ReachSettings {
+export function resolveReach(options: BalancedTransportOptions, pool?: SessionPool): ReachSettings {
   const { endpoints, tls, balancing, zone, health, retry, attemptTimeoutMs, hedging, waitForReady, ...transport } = options;
   if (balancing !== undefined && !Object.hasOwn(pickers, balancing)) {
     throw new RangeError(`balancing is "${balancing}"; it must be one of ${Object.keys(pickers).join(", ")}`);
@@ -78,6 +81,7 @@ export function resolveReach(options: BalancedTransportOptions): ReachSettings {
     attemptTimeoutMs,
     hedging: hedging && resolveHedging(hedging),
     waitForReady: waitForReady ?? false,
+    pool,
     random: Math.random,
     now: () => performance.now(),
   };

@@ -1,0 +1,111 @@
+import type { Transport } from "@connectrpc/connect";
+import { reachBounds, resourceExhausted } from "../core/index.ts";
+import { verifySpiffeId } from "../identity/index.ts";
+import type { AgentEndpoint, AgentQuery, EndpointSource } from "../registry/index.ts";
+import type { CallDefaults, TaskInput } from "../web/index.ts";
+import type { ClientTls, ClientTlsOptions } from "../wire/index.ts";
+import { createAgents, type ReachedAgents } from "./agents.ts";
+import { createTarget, type Target } from "./reach/balanced-transport.ts";
+import { discoveredFeed } from "./reach/discovered-feed.ts";
+import type { Endpoint } from "./reach/feed.ts";
+import { type BalancedTransportOptions, resolveReach } from "./reach/options.ts";
+import { SessionPool } from "./reach/session-pool.ts";
+
+/** What else an agent has to be, beside its name or capability. */
+export type FindOptions = Pick<AgentQuery, "versionRange" | "contractSha256">;
+
+/** The agents of many servers, each call answered where it is answered best. */
+export interface FoundAgents {
+  /** The agents that can do this. Nothing is asked before the first call; none is UNAVAILABLE, as there may be one later. */
+  capability(name: string, options?: FindOptions): ReachedAgents;
+  /** The agents of this name. */
+  agent(name: string, options?: FindOptions): ReachedAgents;
+  /**
+   * The endpoints that there are now.
+   *
+   * @throws ConnectError INVALID_ARGUMENT for a range of versions that is none; UNAVAILABLE when the registry is away and nothing is known yet.
+   */
+  discover(query: AgentQuery, options?: { signal?: AbortSignal }): Promise<readonly AgentEndpoint[]>;
+  /** Closes the connections; calls in flight end with CANCELLED. */
+  close(): void;
+}
+
+export interface FoundAgentsOptions {
+  readonly source: EndpointSource;
+  readonly reach: Omit<BalancedTransportOptions, "endpoints" | "tls">;
+  readonly tls: ClientTls | undefined;
+  readonly defaults: CallDefaults;
+  readonly prepare: (task: TaskInput) => TaskInput;
+}
+
+/** The agents that a source finds. The source is closed with them. */
+export function createFoundAgents({ source, reach, tls, defaults, prepare }: FoundAgentsOptions): FoundAgents {
+  const targets = new Targets(source, { ...reach, tls: tlsFor(tls) });
+  const find = (query: AgentQuery) => {
+    const transport: Transport = {
+      unary: (...args) => targets.get(query).unary(...args),
+      stream: (...args) => targets.get(query).stream(...args),
+    };
+    const { agent = "", capability = "" } = query;
+    return createAgents(transport, { ...defaults, agent, capability }, prepare);
+  };
+  return {
+    capability: (capability, options) => find({ ...options, capability }),
+    agent: (agent, options) => find({ ...options, agent }),
+    discover: (query, options) => source.discover(query, options),
+    close: () => targets.close(),
+  };
+}
+
+/** Whoever has to prove who it is does so with its certificate, whatever its host is called. */
+export function tlsFor(tls: ClientTls | undefined): (endpoint: Endpoint) => ClientTlsOptions {
+  return ({ identity }) => {
+    const options = typeof tls === "function" ? tls() : (tls ?? {});
+    return identity === undefined ? options : { ...options, verifyPeer: verifySpiffeId(identity) };
+  };
+}
+
+/** One target a query, all over the same connections. */
+class Targets {
+  readonly #source: EndpointSource;
+  readonly #reach: Omit<BalancedTransportOptions, "endpoints">;
+  readonly #pool = new SessionPool();
+  /** The one that was called the longest ago comes first. */
+  readonly #targets = new Map<string, Target>();
+
+  constructor(source: EndpointSource, reach: Omit<BalancedTransportOptions, "endpoints">) {
+    this.#source = source;
+    this.#reach = reach;
+  }
+
+  get(query: AgentQuery): Target {
+    const key = JSON.stringify([query.capability, query.agent, query.versionRange, query.contractSha256]);
+    const target = this.#targets.get(key) ?? this.#create(query);
+    this.#targets.delete(key);
+    this.#targets.set(key, target);
+    return target;
+  }
+
+  close(): void {
+    for (const target of this.#targets.values()) target.close();
+    this.#pool.close();
+    this.#source.close();
+  }
+
+  #create(query: AgentQuery): Target {
+    this.#makeRoom();
+    return createTarget(resolveReach({ ...this.#reach, endpoints: discoveredFeed(this.#source, query) }, this.#pool));
+  }
+
+  #makeRoom(): void {
+    if (this.#targets.size < reachBounds.maxTargets) return;
+    for (const [key, target] of this.#targets) {
+      if (!target.idle) continue;
+      this.#targets.delete(key);
+      target.close();
+      return;
+    }
+    const description = `${reachBounds.maxTargets} capabilities and agents are being called, the most allowed`;
+    throw resourceExhausted({ subject: "targets", description });
+  }
+}
