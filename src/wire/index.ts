@@ -2,7 +2,7 @@
 export type { TransportOptions } from "./client/options.ts";
 export type { Attempt, AttemptEnd, Route, RoutedCall, Router } from "./client/route.ts";
 export { type ClosableTransport, createRoutedTransport, createTransport, openSession } from "./client/transport.ts";
-export type { ClientTls, ClientTlsOptions } from "./client-tls.ts";
+export { type ClientTls, type ClientTlsOptions, PeerRefused } from "./client-tls.ts";
 export type {
   ClientExchange,
   ClientRequest,

@@ -2,7 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import { failedPrecondition, unavailable } from "../../core/index.ts";
 import type { ContractDifference } from "../../registry/index.ts";
-import type { Attempt, ClientExchange, RoutedCall, Router } from "../../wire/index.ts";
+import { type Attempt, type ClientExchange, PeerRefused, type RoutedCall, type Router } from "../../wire/index.ts";
 import { callPolicy } from "./call-policy.ts";
 import { CallRoute, type RouteHost, type RouteOptions } from "./call-route.ts";
 import { EndpointSet } from "./endpoint-set.ts";
@@ -197,6 +197,7 @@ function contractError(url: string, { path, problem }: ContractDifference): Conn
 /** What went wrong, for the caller. */
 function wordsOf(reason: unknown): string {
   if (typeof reason !== "object" || reason === null) return "";
+  if (reason instanceof PeerRefused) return `: ${reason.message}`;
   if ("code" in reason && typeof reason.code === "string") return `: ${reason.code}`;
   return "message" in reason ? `: ${String(reason.message)}` : "";
 }
