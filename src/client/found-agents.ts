@@ -26,6 +26,12 @@ export interface FoundAgents {
    * @throws ConnectError INVALID_ARGUMENT for a range of versions that is none; UNAVAILABLE when the registry is away and nothing is known yet.
    */
   discover(query: AgentQuery, options?: { signal?: AbortSignal }): Promise<readonly AgentEndpoint[]>;
+  /**
+   * The endpoints, whole, now and each time that they have changed.
+   *
+   * @throws what `signal` is aborted with, and as {@link FoundAgents.discover}; it does not end otherwise.
+   */
+  watch(query: AgentQuery, options: { signal: AbortSignal }): AsyncIterable<readonly AgentEndpoint[]>;
   /** Closes the connections; calls in flight end with CANCELLED. */
   close(): void;
 }
@@ -53,6 +59,7 @@ export function createFoundAgents({ source, reach, tls, defaults, prepare }: Fou
     capability: (capability, options) => find({ ...options, capability }),
     agent: (agent, options) => find({ ...options, agent }),
     discover: (query, options) => source.discover(query, options),
+    watch: (query, options) => source.watch(query, options),
     close: () => targets.close(),
   };
 }

@@ -1,0 +1,28 @@
+import { type Agent, definePolicy, serve } from "convoke";
+import schedule from "../team/schedule.ts";
+import { certificatesOf } from "./certificates.ts";
+
+/** The second process: an agent that can schedule, for the assistant and for nobody else. */
+const [, registry = ""] = process.argv.slice(2);
+const { server, client } = certificatesOf("scheduler");
+
+const telling: Agent = {
+  ...schedule,
+  async *run(task, ctx) {
+    process.stdout.write(`is asked by ${ctx.caller.name}, proven by ${ctx.caller.proof}\n`);
+    yield* schedule.run(task, ctx);
+  },
+};
+
+const { url } = await serve({
+  agents: [telling],
+  port: 0,
+  tls: server,
+  access: {
+    trustDomains: ["example.org"],
+    policy: definePolicy([{ callers: ["spiffe://example.org/agent/assistant"], capabilities: ["schedule"] }]),
+  },
+  register: { registry, tls: client },
+  log: { level: "warn" },
+});
+process.stdout.write(`serves ${schedule.name} at ${url}\n`);
