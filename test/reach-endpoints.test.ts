@@ -472,8 +472,11 @@ describe("what has to be right", () => {
 
   test("an identity that nothing checks keeps calls from the endpoint", async () => {
     const { url } = await startNamed("one");
-    const client = balanced({ endpoints: [{ url, identity: "spiffe://test/agent" }] });
-    expect((await failureOf(client.unary({}))).rawMessage).toMatch(/nothing here checks it/);
+    const identity = "spiffe://test/agent";
+    const refusalOf = async (at: string) =>
+      (await failureOf(balanced({ endpoints: [{ url: at, identity }] }).unary({}))).rawMessage;
+    expect(await refusalOf(url.replace("http:", "https:"))).toMatch(/nothing here checks it/);
+    expect(await refusalOf(url)).toMatch(/which nobody can over http/);
   });
 
   test("a server of HTTP/1.1 is no endpoint that can be called", async () => {

@@ -80,15 +80,22 @@ test("the stream that goes on where it was has the index after the last", async 
   expect(printed).toBe("true\n");
 });
 
-test("the agents of a registry are found", async () => {
+test("the agents of a registry are found and called", async () => {
   const registry = await startServer({ agents: [], registry: true });
-  const agent = defineAgent({ name: "shout", capabilities: ["shout"], async *run() {} });
+  const agent = defineAgent({
+    name: "shout",
+    capabilities: ["shout"],
+    run: async function* (task) {
+      yield task.content.toUpperCase();
+    },
+  });
   const { url } = await startServer({ agents: [agent], register: { registry: registry.url } });
   const watch = watchRegistry(registryClient(registry.url));
   while ((await watch.next()).case !== "put");
   watch.stop();
-  const program = piece("createRegistrySource").replace("http://localhost:50050", registry.url);
-  expect(await runPieces(program)).toBe(`[ 'shout at ${url}' ]\n`);
+  const at = (code: string) => code.replace("http://localhost:50050", registry.url);
+  expect(await runPieces(at(piece("createRegistrySource")))).toBe(`[ 'shout at ${url}' ]\n`);
+  expect(await runPieces(at(piece("found.capability")))).toBe("HELLO\n");
 });
 
 test("the wire alone serves and calls", async () => {
