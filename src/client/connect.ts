@@ -9,7 +9,7 @@ import { discoveredFeed } from "./reach/discovered-feed.ts";
 import type { BalancedTransportOptions } from "./reach/options.ts";
 
 /** What holds for every call, to one server or to several. */
-interface SharedOptions extends CallDefaults, Pick<TransportOptions, "protocol"> {}
+interface SharedOptions extends CallDefaults, Pick<TransportOptions, "protocol" | "keepaliveMs"> {}
 
 /** How to reach one server. */
 export interface ServerOptions extends SharedOptions, Pick<TransportOptions, "tls"> {
@@ -70,8 +70,9 @@ export function connect(options: string | ConnectOptions | RegistryOptions): Age
   return "urls" in options ? connectServers(options) : connectServer(options);
 }
 
-function connectServer({ url, protocol, tls, ...defaults }: ServerOptions): Agents {
-  const transport = createTransport({ baseUrl: baseUrlOf(url), ...(protocol && { protocol }), ...(tls && { tls }) });
+function connectServer({ url, ...options }: ServerOptions): Agents {
+  const [defaults, wire] = apart(options);
+  const transport = createTransport({ ...wire, baseUrl: baseUrlOf(url) });
   return closable(createAgents(transport, defaults, asItIs), transport);
 }
 
