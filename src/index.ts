@@ -47,6 +47,8 @@ export { SourceRange_Unit, Status } from "./contract/index.ts";
 export { type AgentEvent, type Budget, defaultLimits, type Hop, type Limits, type TraceContext } from "./core/index.ts";
 export {
   type CallerIdentity,
+  type CertificateFilePaths,
+  type CertificateFiles,
   createTokenVerifier,
   definePolicy,
   type Policy,
@@ -55,6 +57,8 @@ export {
   type TokenOptions,
   type TokenVerifier,
   verifySpiffeId,
+  type WatchedFiles,
+  watchAuthorities,
   watchCertificates,
   watchPolicy,
 } from "./identity/index.ts";

@@ -3,7 +3,7 @@ import { reachBounds, resourceExhausted } from "../core/index.ts";
 import { verifySpiffeId } from "../identity/index.ts";
 import type { AgentEndpoint, AgentQuery, EndpointSource } from "../registry/index.ts";
 import type { CallDefaults, TaskInput } from "../web/index.ts";
-import type { ClientTls, ClientTlsOptions } from "../wire/index.ts";
+import { type ClientTls, type ClientTlsOptions, currentTls } from "../wire/index.ts";
 import { createAgents, type ReachedAgents } from "./agents.ts";
 import { createTarget, type Target } from "./reach/balanced-transport.ts";
 import { discoveredFeed } from "./reach/discovered-feed.ts";
@@ -67,7 +67,7 @@ export function createFoundAgents({ source, reach, tls, defaults, prepare }: Fou
 /** Whoever has to prove who it is does so with its certificate, whatever its host is called. */
 export function tlsFor(tls: ClientTls | undefined): (endpoint: Endpoint) => ClientTlsOptions {
   return ({ identity }) => {
-    const options = typeof tls === "function" ? tls() : (tls ?? {});
+    const options = currentTls(tls ?? {});
     return identity === undefined ? options : { ...options, verifyPeer: verifySpiffeId(identity) };
   };
 }

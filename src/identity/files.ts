@@ -1,8 +1,7 @@
-import { createHash, X509Certificate } from "node:crypto";
+import { createHash } from "node:crypto";
 import { type FSWatcher, watch } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { createSecureContext } from "node:tls";
 import { identityBounds } from "../core/index.ts";
 import { type Policy, parsePolicy } from "./policy.ts";
 
@@ -12,39 +11,18 @@ export interface WatchedFiles<T> {
   readonly current: T;
   /** Calls the listener with each new content, until what it returns is called. */
   onChange(listener: (current: T) => void): () => void;
+  /**
+   * Calls the listener when a new content is not in order, or cannot be read, once for each content, until what it returns is called.
+   * The old content stays.
+   */
+  onProblem(listener: (problem: Error) => void): () => void;
   /** Stops watching. {@link WatchedFiles.current} stays. */
   close(): void;
 }
 
 export interface WatchOptions {
-  /**
-   * Told when a new content is not in order, or cannot be read, once for each content; the old one stays. Default: nobody is told.
-   */
-  readonly onProblem?: (problem: Error) => void;
   /** Milliseconds between looks at the files, for file systems that tell of no changes. Default 10 s. */
   readonly pollMs?: number;
-}
-
-/** A certificate, its key and authorities, as TLS takes them. */
-export interface CertificateFiles {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-  /** When a file of authorities was named. */
-  readonly ca?: Buffer;
-}
-
-/**
- * Watches a certificate chain and its key, and authorities to trust where they are named; all PEM. They change together: while the new
- * certificate's key is not there yet, the old pair stays.
- *
- * @throws Error when they cannot be read, or are no certificates and no key to them.
- */
-export function watchCertificates(
-  files: { readonly cert: string; readonly key: string; readonly ca?: string },
-  options: WatchOptions = {},
-): Promise<WatchedFiles<CertificateFiles>> {
-  const paths = [files.cert, files.key, ...(files.ca === undefined ? [] : [files.ca])];
-  return watchFiles(paths, readCertificates, options);
 }
 
 /** Watches a policy; see {@link parsePolicy}. @throws Error when it cannot be read, or is not in order. */
@@ -76,6 +54,7 @@ class Watched<T> implements WatchedFiles<T> {
   current: T;
   readonly #plan: Plan<T>;
   readonly #listeners = new Set<(current: T) => void>();
+  readonly #problemListeners = new Set<(problem: Error) => void>();
   readonly #watchers: FSWatcher[] = [];
   readonly #poll: NodeJS.Timeout;
   /** Of the contents that were last looked at, in order or not. */
@@ -102,12 +81,18 @@ class Watched<T> implements WatchedFiles<T> {
     return () => void this.#listeners.delete(listener);
   }
 
+  onProblem(listener: (problem: Error) => void): () => void {
+    this.#problemListeners.add(listener);
+    return () => void this.#problemListeners.delete(listener);
+  }
+
   close(): void {
     this.#closed = true;
     clearInterval(this.#poll);
     clearTimeout(this.#quiet);
     for (const watcher of this.#watchers) watcher.close();
     this.#listeners.clear();
+    this.#problemListeners.clear();
   }
 
   /** The folder, not the file: files are replaced, and Kubernetes changes a link beside them. Without it the poll goes on alone. */
@@ -172,16 +157,8 @@ class Watched<T> implements WatchedFiles<T> {
     const problem = thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
     if (this.#closed || problem.message === this.#problem) return;
     this.#problem = problem.message;
-    this.#plan.onProblem?.(problem);
+    for (const listener of [...this.#problemListeners]) listener(problem);
   }
-}
-
-function readCertificates([cert, key, ca]: readonly Buffer[]): CertificateFiles {
-  if (cert === undefined || key === undefined) throw new TypeError("a certificate and its key are two files");
-  new X509Certificate(cert); // an empty file would be no error to OpenSSL
-  if (ca !== undefined) new X509Certificate(ca);
-  createSecureContext({ cert, key, ...(ca && { ca }) }); // fails for a key of another certificate
-  return { cert, key, ...(ca && { ca }) };
 }
 
 async function readAll(paths: readonly string[]): Promise<Buffer[]> {

@@ -18,15 +18,9 @@ export {
   type IdentifyOptions,
   type TokenCaller,
 } from "./caller.ts";
+export { type CertificateFilePaths, type CertificateFiles, watchAuthorities, watchCertificates } from "./certificate-files.ts";
 export { type CertificateFolder, type CertificatePaths, openCertificateFolder } from "./certificate-folder.ts";
-export {
-  type CertificateFiles,
-  type WatchedFiles,
-  type WatchOptions,
-  watchCertificates,
-  watchFiles,
-  watchPolicy,
-} from "./files.ts";
+export { type WatchedFiles, type WatchOptions, watchFiles, watchPolicy } from "./files.ts";
 export type { KeyLocation } from "./key-set.ts";
 export { verifySpiffeId } from "./peer.ts";
 export { definePolicy, type Policy, type PolicyRequest, type PolicyRule, parsePolicy } from "./policy.ts";

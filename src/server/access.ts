@@ -12,14 +12,15 @@ import {
   type Policy,
 } from "../identity/index.ts";
 import type { RequestGate, ServerExchange } from "../wire/index.ts";
+import { currentOf, type MaybeWatched } from "./watched.ts";
 
 /** Who may call a server. */
 export interface AccessOptions extends IdentifyOptions {
   /**
-   * Who may call what; a function is asked for each call, so that a watched policy can change. What it does not allow is denied, health
-   * checks aside. Default: everybody who is identified may call everything.
+   * Who may call what. One that `watchPolicy` gives, and what a function returns, is looked up for each call. What it does not allow is
+   * denied, health checks aside. Default: everybody who is identified may call everything.
    */
-  readonly policy?: Policy | (() => Policy);
+  readonly policy?: MaybeWatched<Policy> | (() => Policy);
 }
 
 /** What a server asks of a call before its body is read, and knows of its caller afterwards. */
@@ -53,7 +54,7 @@ const callerKey = createContextKey<CallerIdentity>(anonymous);
 function guarded(options: AccessOptions): Access {
   const identify = createIdentify(options);
   const { policy } = options;
-  const current = () => (typeof policy === "function" ? policy() : policy);
+  const current = () => (typeof policy === "function" ? policy() : policy && currentOf(policy));
   const callerOf = ({ values }: HandlerContext) => values.get(callerKey);
   return {
     callerOf,

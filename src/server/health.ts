@@ -12,6 +12,8 @@ import { drainingError } from "../task/index.ts";
 /** The state behind `grpc.health.v1.Health` (gRPC health checking protocol). */
 export interface Health {
   readonly service: ServiceImpl<typeof HealthService>;
+  /** False from {@link Health.drain} on. */
+  readonly serving: boolean;
   /** Turns every service NOT_SERVING and ends the watches, so that they do not hold up a drain. */
   drain(): void;
 }
@@ -25,6 +27,9 @@ export function createHealth(services: () => readonly string[]): Health {
     return draining.signal.aborted ? ServingStatus.NOT_SERVING : ServingStatus.SERVING;
   };
   return {
+    get serving() {
+      return !draining.signal.aborted;
+    },
     drain: () => draining.abort(),
     service: {
       check({ service }) {

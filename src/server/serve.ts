@@ -18,12 +18,14 @@ import { createCallLog } from "./calls.ts";
 import { createElsewhere, type Elsewhere } from "./elsewhere.ts";
 import { createFirstContract } from "./first-contract.ts";
 import { createFront } from "./front.ts";
-import { createHealth } from "./health.ts";
+import { createHealth, type Health } from "./health.ts";
 import { createPage, type PageHandler } from "./page.ts";
+import { startProbes } from "./probes.ts";
 import { createReflection } from "./reflection.ts";
 import { createRegistration, type RegisterOptions, type ServerRegistration } from "./registration.ts";
 import { createServerRegistry, type RegistryServeOptions } from "./registry-service.ts";
 import { closeOnSignals } from "./signals.ts";
+import { currentOf, followFiles, type MaybeWatched } from "./watched.ts";
 
 export interface ServeOptions {
   /** The agents, with distinct names; at least one, unless the server is a registry. The first answers calls that name none. */
@@ -32,8 +34,16 @@ export interface ServeOptions {
   readonly port?: number;
   /** The address to bind. Default `127.0.0.1`: callers are anonymous, so reach beyond this machine is a choice to make. */
   readonly host?: string;
-  /** Serves TLS (1.3), HTTP/2 and HTTP/1.1 by ALPN. Default: clear text, both versions. */
-  readonly tls?: TlsOptions;
+  /**
+   * Another port on the same host, in clear text, for probes: `grpc.health.v1.Health`, `GET /livez` and `GET /readyz`, and nothing else.
+   * It is there until the last call is over. 0 picks a free one. Default: none; health is on the main port too.
+   */
+  readonly probePort?: number;
+  /**
+   * Serves TLS (1.3), HTTP/2 and HTTP/1.1 by ALPN. With what `watchCertificates` gives, new connections get the certificates that the files
+   * hold then, and those that live go on; what is wrong with a new file is logged. Default: clear text, both versions.
+   */
+  readonly tls?: MaybeWatched<TlsOptions>;
   /** Who may call. Default: everybody, as anonymous. */
   readonly access?: AccessOptions;
   /** Bounds that differ from the defaults. */
@@ -64,6 +74,8 @@ export interface Server {
   /** Scheme, host and port to call. */
   readonly url: string;
   readonly port: number;
+  /** Undefined without {@link ServeOptions.probePort}. */
+  readonly probePort: number | undefined;
   /**
    * Drains, then stops: registrations are ended; health turns NOT_SERVING, peers get GOAWAY, new tasks UNAVAILABLE; calls in flight have `graceMs`
    * (default: the limit `drainGraceMs`) to finish, then end with UNAVAILABLE. Calling it again waits for the same end.
@@ -80,12 +92,17 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const limits = resolveLimits(options.limits);
   const log = isLogger(options.log) ? options.log : createLogger(options.log);
   const parts = createParts(options, limits, log);
-  const { host = "127.0.0.1", port = 50051, tls } = options;
+  const { host = "127.0.0.1", port = 50051, probePort, tls } = options;
   const onRequest = createFront({ ...parts, limits, cors: options.cors ?? { origins: [] }, host });
-  const listener = createListener({ limits, onRequest, ...(tls && { tls }) });
+  const listener = createListener({ limits, onRequest, ...(tls && { tls: currentOf(tls) }) });
   const address = await listener.listen(host, port);
+  const probes = await startProbes({ host, port: probePort, limits, health: parts.health }).catch(async (thrown: unknown) => {
+    await listener.close();
+    throw thrown;
+  });
+  const unfollow = followFiles(options, listener, log);
   const url = `${tls === undefined ? "http" : "https"}://${displayHost(host)}:${address.port}`;
-  log.info({ url, agents: options.agents.map((agent) => agent.name) }, "serving");
+  log.info({ url, agents: options.agents.map((agent) => agent.name), probePort: probes.port }, "serving");
   parts.elsewhere.begin(url);
   parts.registration?.begin(url, host);
 
@@ -102,13 +119,16 @@ export async function serve(options: ServeOptions): Promise<Server> {
     }
     parts.elsewhere.close();
     await within(stopMs, drained); // the last answers are on their way
+    unfollow();
     await listener.close();
+    await probes.close();
     parts.registry?.close();
     log.info("stopped");
   };
   const server: Server = {
     url,
     port: address.port,
+    probePort: probes.port,
     close({ graceMs = limits.drainGraceMs } = {}) {
       closing ??= close(graceMs);
       return closing;
@@ -124,6 +144,7 @@ const stopMs = 1_000;
 interface Parts {
   readonly rpc: RpcHandler;
   readonly page: PageHandler | undefined;
+  readonly health: Health;
   readonly runtime: TaskRuntime;
   readonly registry: Registry | undefined;
   readonly registration: ServerRegistration | undefined;
@@ -167,6 +188,7 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
   const registered = { agents, services: rpc.services, load, hasRegistry: registry !== undefined, log };
   return {
     rpc,
+    health,
     runtime,
     registry,
     elsewhere,

@@ -16,10 +16,16 @@ export interface ClientTlsOptions {
 }
 
 /**
- * A function is asked for each new connection (over HTTP/1.1 for each request, which goes over a kept connection only when that was made
- * with the same certificates), so that they can change; when it throws, calls fail with UNAVAILABLE.
+ * Options that may change: a function, or what `watchCertificates` gives, is asked for each new connection (over HTTP/1.1 for each request,
+ * which goes over a kept connection only when that was made with the same certificates). When the function throws, calls fail with UNAVAILABLE.
  */
-export type ClientTls = ClientTlsOptions | (() => ClientTlsOptions);
+export type ClientTls = ClientTlsOptions | (() => ClientTlsOptions) | { readonly current: ClientTlsOptions };
+
+/** What holds now. @throws whatever the function throws. */
+export function currentTls(tls: ClientTls): ClientTlsOptions {
+  if (typeof tls === "function") return tls();
+  return "current" in tls ? tls.current : tls;
+}
 
 /** A server whose certificate is in order, but whom {@link ClientTlsOptions.verifyPeer} did not take. */
 export class PeerRefused extends Error {

@@ -2,7 +2,7 @@
 export type { TransportOptions } from "./client/options.ts";
 export type { Attempt, AttemptEnd, Route, RoutedCall, Router } from "./client/route.ts";
 export { type ClosableTransport, createRoutedTransport, createTransport, openSession } from "./client/transport.ts";
-export { type ClientTls, type ClientTlsOptions, PeerRefused } from "./client-tls.ts";
+export { type ClientTls, type ClientTlsOptions, currentTls, PeerRefused } from "./client-tls.ts";
 export type {
   ClientExchange,
   ClientRequest,
@@ -20,6 +20,6 @@ export { createListener, type Listener, type ListenerOptions } from "./node/list
 export type { TlsOptions } from "./node/tls-server.ts";
 export type { RequestGate } from "./server/method.ts";
 export { type CorsOptions, createOriginPolicy, isLoopbackName, type OriginVerdict } from "./server/origin.ts";
-export { codeName, respondError, respondJson } from "./server/responses.ts";
+export { codeName, respondError, respondJson, respondText } from "./server/responses.ts";
 export { createRpcHandler, type FinishedCall, type RpcHandler, type RpcHandlerOptions, withoutQuery } from "./server/rpc.ts";
 export { type AbortListener, onCallAbort, requestField } from "./server/scope.ts";

@@ -1,5 +1,5 @@
 import { type Random, reachBounds } from "../../core/index.ts";
-import type { ClientTlsOptions, TransportOptions } from "../../wire/index.ts";
+import { type ClientTls, type ClientTlsOptions, currentTls, type TransportOptions } from "../../wire/index.ts";
 import { type Endpoint, type EndpointFeed, originOf, staticFeed } from "./feed.ts";
 import { pickers } from "./picker.ts";
 import { type RetryOptions, type RetrySettings, resolveRetry } from "./retry.ts";
@@ -20,10 +20,10 @@ export interface BalancedTransportOptions extends SharedOptions {
   /** Where the target is: a list that does not change (URLs, or more of each), or what tells of changes. */
   readonly endpoints: readonly (string | Endpoint)[] | EndpointFeed;
   /**
-   * Trust for `https` endpoints; a function says it for each. An endpoint that has an `identity` is called only if this is a function,
+   * Trust for `https` endpoints, watched or not; a function says it for each. An endpoint that has an `identity` is called only if this is a function,
    * which then has to see to it that the identity is proved.
    */
-  readonly tls?: ClientTlsOptions | ((endpoint: Endpoint) => ClientTlsOptions);
+  readonly tls?: Exclude<ClientTls, () => ClientTlsOptions> | ((endpoint: Endpoint) => ClientTlsOptions);
   /** How the next endpoint is chosen. Default `power-of-two-choices`, over (in-flight calls + 1) × latency (gRFC A48, Finagle). */
   readonly balancing?: keyof typeof pickers;
   /** The zone of this client: endpoints of it come first, and others when it has none that can be called. Default: none. */
@@ -93,8 +93,8 @@ function fixed(list: readonly (string | Endpoint)[]): EndpointFeed {
   return staticFeed(endpoints);
 }
 
-function sameFor({ url, identity }: Endpoint, tls: ClientTlsOptions = {}): ClientTlsOptions {
-  if (identity === undefined) return tls;
+function sameFor({ url, identity }: Endpoint, tls: ClientTls = {}): ClientTlsOptions {
+  if (identity === undefined) return currentTls(tls);
   throw new TypeError(`${url} has to prove that it is ${identity}, and nothing here checks it; give "tls" as a function`);
 }
 

@@ -1,10 +1,10 @@
 import { X509Certificate } from "node:crypto";
 import type { ConnectionOptions } from "node:tls";
-import { type ClientTls, PeerRefused } from "../client-tls.ts";
+import { type ClientTls, currentTls, PeerRefused } from "../client-tls.ts";
 
 /** The same for Node. It asks `checkServerIdentity` once an authority has vouched for the certificate, and never for a resumed session. */
 export function connectOptions(tls: ClientTls): ConnectionOptions {
-  const { ca, cert, key, verifyPeer } = typeof tls === "function" ? tls() : tls;
+  const { ca, cert, key, verifyPeer } = currentTls(tls);
   return {
     ...(ca !== undefined && { ca }),
     ...(cert !== undefined && { cert }),

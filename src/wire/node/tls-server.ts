@@ -58,8 +58,8 @@ function modeOf({ clientCa, clientCertificates = "require" }: TlsOptions): "none
  * Where certificates are asked for, no session is resumed: a resumed one is not verified again, so that a certificate would outlive its
  * end and its authority. Without tickets TLS 1.3 and 1.2 could only resume from a cache, and Node's servers have none.
  */
-function contextOf({ clientCa, clientCertificates: _, minVersion = "TLSv1.3", ...certificate }: TlsOptions) {
-  const context = { ...certificate, minVersion };
+function contextOf({ cert, key, passphrase, clientCa, minVersion = "TLSv1.3" }: TlsOptions) {
+  const context = { cert, key, minVersion, ...(passphrase !== undefined && { passphrase }) };
   return clientCa === undefined ? context : { ...context, ca: clientCa, secureOptions: constants.SSL_OP_NO_TICKET };
 }
 
