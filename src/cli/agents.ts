@@ -3,33 +3,30 @@ import { DiscoverResponseSchema, type RegisteredAgent, RegisteredAgentSchema, Wa
 import { registryBounds } from "../core/index.ts";
 import { createRegistryLink, type RegistryClient, type RegistryLink } from "../registry/index.ts";
 import { agentDetails, agentTable, changeLine } from "./agent-text.ts";
+import { collect } from "./collect.ts";
+import { type CredentialFlags, readCredentials, withCredentials } from "./credentials.ts";
 import { exitCodesHelp, UsageError } from "./failure.ts";
 import { watchInterrupts } from "./interrupts.ts";
-import { collect } from "./listen.ts";
 import { jsonLine, write } from "./print.ts";
 import { defaultRegistryPort } from "./registry.ts";
-import { readAuthorities } from "./target.ts";
 
-interface AgentsOptions {
+interface AgentsOptions extends CredentialFlags {
   readonly registry?: string[];
-  readonly tlsCa?: string;
   readonly json?: boolean;
   readonly capability?: string;
 }
 
 const registryVariable = "CONVOKE_REGISTRY";
 
-export const command = new Command("agents")
+const registryOption = new Option(
+  "-r, --registry <address>",
+  `host:port, URL or dns:///host:port; repeat it to name replicas (env: ${registryVariable})`,
+)
+  .argParser(collect)
+  .default(undefined, `localhost:${defaultRegistryPort}`);
+
+export const command = withCredentials(new Command("agents").addOption(registryOption))
   .description("See who is registered: the agents that live, what they can do, where, and the contracts that they serve.")
-  .addOption(
-    new Option(
-      "-r, --registry <address>",
-      `host:port, URL or dns:///host:port; repeat it to name replicas (env: ${registryVariable})`,
-    )
-      .argParser(collect)
-      .default(undefined, `localhost:${defaultRegistryPort}`),
-  )
-  .option("--tls-ca <file>", "PEM certificates of the authorities to trust (default: the system's)")
   .option("--json", "print the contract's JSON, one message a line")
   .addHelpText(
     "after",
@@ -48,10 +45,9 @@ command
   .option("-c, --capability <name>", "only those that can do this")
   .configureHelp({ showGlobalOptions: true })
   .action((_options: object, self: Command) =>
-    withRegistry(self, async (link, { capability = "", json }) => {
-      const agents = await link.call((client) =>
-        snapshot(client.watch({ capability }, { timeoutMs: registryBounds.callTimeoutMs })),
-      );
+    withRegistry(self, async (link, { capability = "", json }, headers) => {
+      const options = { headers, timeoutMs: registryBounds.callTimeoutMs };
+      const agents = await link.call((client) => snapshot(client.watch({ capability }, options)));
       if (json) for (const agent of agents) await write(jsonLine(RegisteredAgentSchema, agent));
       else await write(agentTable(agents, Date.now()));
     }),
@@ -63,8 +59,8 @@ command
   .argument("<name>", "the agent's name")
   .configureHelp({ showGlobalOptions: true })
   .action((agent: string, _options: object, self: Command) =>
-    withRegistry(self, async (link, { json }) => {
-      const options = { timeoutMs: registryBounds.callTimeoutMs };
+    withRegistry(self, async (link, { json }, headers) => {
+      const options = { headers, timeoutMs: registryBounds.callTimeoutMs };
       const response = await link.call((client) => client.discover({ agent, includeContracts: true }, options));
       await write(json ? jsonLine(DiscoverResponseSchema, response) : agentDetails(response, Date.now()));
     }),
@@ -76,12 +72,12 @@ command
   .option("-c, --capability <name>", "only those that can do this")
   .configureHelp({ showGlobalOptions: true })
   .action((_options: object, self: Command) =>
-    withRegistry(self, async (link, { capability = "", json = false }) => {
+    withRegistry(self, async (link, { capability = "", json = false }, headers) => {
       using interrupts = watchInterrupts();
       const known = new Map<string, RegisteredAgent>();
       try {
         await link.call(async (client) => {
-          for await (const response of client.watch({ capability }, { signal: interrupts.signal })) {
+          for await (const response of client.watch({ capability }, { headers, signal: interrupts.signal })) {
             await write(json ? jsonLine(WatchResponseSchema, response) : changeLine(response, known));
           }
         });
@@ -91,16 +87,17 @@ command
     }),
   );
 
-type Action = (link: RegistryLink, options: AgentsOptions) => Promise<void>;
+/** @param headers what every call to the registry has to carry. */
+type Action = (link: RegistryLink, options: AgentsOptions, headers: [string, string][]) => Promise<void>;
 
-/** @throws UsageError when an address of the registry is none. */
+/** @throws UsageError when an address of the registry is none, and as {@link readCredentials}. */
 async function withRegistry(self: Command, action: Action): Promise<void> {
   const options: AgentsOptions = self.optsWithGlobals();
-  const { registry = defaultRegistry(), tlsCa } = options;
-  const tls = tlsCa === undefined ? undefined : { ca: readAuthorities("--tls-ca", tlsCa) };
-  const link = linkTo({ registry, ...(tls && { tls }) });
+  const { registry = defaultRegistry() } = options;
+  const { tls, metadata } = await readCredentials(options, registry);
+  const link = linkTo({ registry, tls });
   try {
-    await action(link, options);
+    await action(link, options, metadata);
   } finally {
     link.close();
   }

@@ -33,7 +33,7 @@ Examples
 ${exitCodesHelp}`,
   )
   .action(async (target: string, text: string | undefined, options: CallCommandOptions) => {
-    const agents = connectTo(target, options);
+    const agents = await connectTo(target, options);
     const content = await contentOf(text);
     const task = { content, taskId: options.taskId ?? "", conversationId: options.conversation ?? "" };
     using interrupts = watchInterrupts();

@@ -9,9 +9,10 @@ import {
   openCertificateFolder,
   spiffeIdOf,
 } from "../identity/index.ts";
+import { collect } from "./collect.ts";
 import { isCode, UsageError } from "./failure.ts";
 import { write } from "./print.ts";
-import { shellQuote } from "./welcome.ts";
+import { shellQuote } from "./shell-quote.ts";
 
 interface InitOptions {
   readonly dir: string;
@@ -96,13 +97,15 @@ command
     const pair = await usable(issueCertificate(authority, { name, ...addresses, ...(validMs !== undefined && { validMs }) }));
     const paths = await usable(folder.writeCertificate(name, pair));
     const id = agentId(spiffeIdOf(new X509Certificate(authority.certificate)).trustDomain, name);
+    const own = `--tls-cert ${shellQuote(paths.certificate)} --tls-key ${shellQuote(paths.key)}`;
+    const ca = shellQuote(folder.authority.certificate);
     await write(`${lines([
       [paths.certificate, `${id}, ${validity(pair)}`],
       [paths.key, "its key"],
     ])}
-Serve with them, and trust them:
-  convoke serve agent.ts --tls-cert ${shellQuote(paths.certificate)} --tls-key ${shellQuote(paths.key)}
-  convoke call https://${hostOf(dns, ip)}:50051 --tls-ca ${shellQuote(folder.authority.certificate)} "hello"
+Serve with them, to callers that show a certificate of the same authority, and call with them:
+  convoke serve agent.ts ${own} --client-ca ${ca}
+  convoke call https://${hostOf(dns, ip)}:50051 ${own} --tls-ca ${ca} "hello"
 `);
   });
 
@@ -132,8 +135,4 @@ function lines(rows: readonly (readonly [file: string, what: string])[]): string
 function parseAmount(text: string): number {
   if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
   throw new InvalidArgumentError("write a whole number from 1 to 99999");
-}
-
-function collect(value: string, before: string[] = []): string[] {
-  return [...before, value];
 }

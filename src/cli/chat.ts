@@ -28,7 +28,7 @@ Examples
 ${exitCodesHelp}`,
   )
   .action(async (target: string, options: ChatCommandOptions) => {
-    const agents = connectTo(target, options);
+    const agents = await connectTo(target, options);
     const screen = new Screen(options.json === true);
     using interrupts = watchInterrupts((signal) => signal === "SIGINT" && screen.interrupt());
     screen.lines.on("SIGINT", () => interrupts.take("SIGINT")); // in raw mode Ctrl-C is a key

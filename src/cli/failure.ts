@@ -31,6 +31,13 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** Files that are not in order, and options that cannot be, are the mistake of who named them. */
+export async function orUsageError<T>(made: Promise<T>): Promise<T> {
+  return made.catch((thrown: unknown) => {
+    throw new UsageError(thrown instanceof Error ? thrown.message : String(thrown));
+  });
+}
+
 interface Kind {
   readonly exit: number;
   readonly hint?: string;
@@ -44,7 +51,7 @@ const kinds: Partial<Record<Code, Kind>> = {
   [Code.AlreadyExists]: { exit: exitCodes.refused },
   [Code.OutOfRange]: { exit: exitCodes.refused },
   [Code.Unimplemented]: { exit: exitCodes.refused, hint: "does a Convoke server answer at this address?" },
-  [Code.Unauthenticated]: { exit: exitCodes.notAllowed, hint: 'credentials go in with --header "authorization: Bearer …"' },
+  [Code.Unauthenticated]: { exit: exitCodes.notAllowed },
   [Code.PermissionDenied]: { exit: exitCodes.notAllowed },
   [Code.ResourceExhausted]: { exit: exitCodes.exhausted, hint: "ask for less, or try again in a moment" },
   [Code.DeadlineExceeded]: { exit: exitCodes.deadline, hint: "--timeout gives more time" },

@@ -1,5 +1,8 @@
 import { Command } from "commander";
-import { collect, type ListenOptions, listen, readTls, withListening } from "./listen.ts";
+import { readAccess } from "./access.ts";
+import { collect } from "./collect.ts";
+import { type ListenOptions, listen, withListening } from "./listen.ts";
+import { toolOptions } from "./tool-options.ts";
 
 /** Where a registry is looked for when nothing else is said: beside a server of agents on the same machine. */
 export const defaultRegistryPort = 50050;
@@ -18,16 +21,19 @@ export const command = withListening(new Command("registry"), defaultRegistryPor
     `
 Examples
   convoke registry --port 50050
-  convoke registry --host 0.0.0.0 --allow 10.0.0.0/8 --tls-cert cert.pem --tls-key key.pem`,
+  convoke registry --host 0.0.0.0 --allow 10.0.0.0/8 --tls-cert cert.pem --tls-key key.pem
+  convoke registry --tls-cert certs/registry.crt --tls-key certs/registry.key --client-ca certs/ca.crt`,
   )
   .action(async (options: RegistryCommandOptions) => {
     const { allow = [] } = options;
-    const { url } = await listen({ agents: [], registry: { allow } }, options, readTls(options));
+    const access = await readAccess(options, undefined);
+    const { url } = await listen({ agents: [], registry: { allow } }, options, access);
+    const { convoke, register } = toolOptions({ url, flags: options, ...access });
     process.stdout.write(`
 A registry runs on ${url}
 
-  npx convoke serve agent.ts --register ${url}
-  npx convoke agents list --registry ${url}
+  npx convoke serve agent.ts ${register}--register ${url}
+  npx convoke agents list ${convoke}--registry ${url}
 
 Ctrl-C stops.
 

@@ -1,10 +1,13 @@
 import { Command } from "commander";
+import { watchAuthorities } from "../identity/index.ts";
 import type { RegisterOptions } from "../server/index.ts";
-import { UsageError } from "./failure.ts";
-import { collect, type ListenOptions, listen, readTls, withListening } from "./listen.ts";
+import { isOpen, readAccess, type ServerAccess } from "./access.ts";
+import { collect } from "./collect.ts";
+import { orUsageError, UsageError } from "./failure.ts";
+import { type ListenOptions, listen, withListening } from "./listen.ts";
 import { loadAgents } from "./load.ts";
-import { readAuthorities } from "./target.ts";
 import { parseTime } from "./time.ts";
+import { toolOptions } from "./tool-options.ts";
 import { welcome } from "./welcome.ts";
 
 interface ServeCommandOptions extends ListenOptions {
@@ -28,7 +31,10 @@ export const command = withListening(new Command("serve"), 50051)
   .option("--endpoint <url>", "with a registry, the URL that callers reach this server by (default: where it listens)")
   .option("--zone <name>", "with a registry, where this server stands")
   .option("--lease-time <time>", "with a registry, how long a dead server is still found: 1s to 5m (default: 30s)", parseTime)
-  .option("--registry-ca <file>", "PEM certificates of the authorities to trust for the registry (default: the system's)")
+  .option(
+    "--registry-ca <file>",
+    "PEM authorities to trust for a registry at https://, which is shown --tls-cert, and for agents found there (default: the system's)",
+  )
   .addHelpText(
     "after",
     `
@@ -36,11 +42,13 @@ Examples
   convoke serve agent.ts
   convoke serve triage.ts schedule.ts --port 8080
   convoke serve agent.ts --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+  convoke serve agent.ts --tls-cert certs/a.crt --tls-key certs/a.key --client-ca certs/ca.crt --policy policy.json
   convoke serve agent.ts --register registry.example:50050 --zone eu-1`,
   )
   .action(async (files: string[], options: ServeCommandOptions) => {
-    const tls = readTls(options);
-    const register = registerOptions(options);
+    checkRegistryUse(options);
+    const access = await readAccess(options, options.registryCa);
+    const register = await registerOptions(options, access);
     const agents = await loadAgents(files);
     const { page, corsOrigin, registry = false } = options;
     const what = {
@@ -50,25 +58,30 @@ Examples
       ...(corsOrigin && { cors: { origins: corsOrigin } }),
       ...(register && { register }),
     };
-    const { url } = await listen(what, options, tls);
-    const certificate = tls && { file: tls.certFile, pem: tls.cert };
-    process.stdout.write(welcome({ url, agents, certificate, page }));
+    const { url } = await listen(what, options, access);
+    process.stdout.write(
+      welcome({ url, agents, page: page && isOpen(access), tools: toolOptions({ url, flags: options, ...access }) }),
+    );
   });
 
 /** @throws UsageError for what only counts with a registry, without one. */
-function registerOptions(options: ServeCommandOptions): RegisterOptions | undefined {
+function checkRegistryUse({ registry = false, register, endpoint, zone, leaseTime, registryCa }: ServeCommandOptions): void {
+  if (registry || register !== undefined) return;
+  const alone = Object.entries({ endpoint, zone, "lease-time": leaseTime, "registry-ca": registryCa });
+  const [name] = alone.find(([, value]) => value !== undefined) ?? [];
+  if (name !== undefined) throw new UsageError(`--${name} needs a registry; add --register or --registry`);
+}
+
+/** The server's own certificate proves to the registry, too, who it is. */
+async function registerOptions(options: ServeCommandOptions, { tls }: ServerAccess): Promise<RegisterOptions | undefined> {
   const { registry = false, register, endpoint, zone, leaseTime, registryCa } = options;
-  if (!registry && register === undefined) {
-    const alone = Object.entries({ endpoint, zone, "lease-time": leaseTime, "registry-ca": registryCa });
-    const [name] = alone.find(([, value]) => value !== undefined) ?? [];
-    if (name !== undefined) throw new UsageError(`--${name} needs a registry; add --register or --registry`);
-    return undefined;
-  }
+  if (!registry && register === undefined) return undefined;
+  const trust = tls ?? (registryCa === undefined ? undefined : await orUsageError(watchAuthorities(registryCa)));
   return {
     ...(register && { registry: register }),
     ...(endpoint !== undefined && { endpoint }),
     ...(zone !== undefined && { zone }),
     ...(leaseTime !== undefined && { ttlMs: leaseTime }),
-    ...(registryCa !== undefined && { tls: { ca: readAuthorities("--registry-ca", registryCa) } }),
+    ...(trust && { tls: trust }),
   };
 }

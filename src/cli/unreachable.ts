@@ -19,6 +19,15 @@ const problems: readonly (readonly [code: RegExp, sentence: string])[] = [
     "the server's certificate is signed by an authority that is not trusted; --tls-ca names one to trust",
   ],
   [/^ERR_TLS_CERT_ALTNAME_INVALID$/, "the server's certificate is for another host name; call the server by that name"],
+  [/^ERR_SSL_\w+_CERTIFICATE_REQUIRED$/, "the server asks for a certificate; --tls-cert and --tls-key show one"],
+  [
+    /^ERR_SSL_\w+_ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_\w+)$/,
+    "the server does not take this side's certificate; has it expired, or is it signed by an authority that the server does not trust?",
+  ],
+  [
+    /^ERR_CLOSED_EARLY$/,
+    "the server closed the connection at once; if it speaks TLS, write https://, and if it asks for certificates, --tls-cert has to name one that it trusts",
+  ],
   [/^CERT_HAS_EXPIRED$/, "the server's certificate has expired; the server needs a new one"],
 ];
 

@@ -27,7 +27,14 @@ export interface WatchOptions {
 
 /** Watches a policy; see {@link parsePolicy}. @throws Error when it cannot be read, or is not in order. */
 export function watchPolicy(file: string, options: WatchOptions = {}): Promise<WatchedFiles<Policy>> {
-  return watchFiles([file], ([content]) => parsePolicy((content ?? Buffer.alloc(0)).toString("utf8")), options);
+  const read = ([content]: readonly Buffer[]) => {
+    try {
+      return parsePolicy((content ?? Buffer.alloc(0)).toString("utf8"));
+    } catch (cause) {
+      throw new Error(`${file} is no policy: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    }
+  };
+  return watchFiles([file], read, options);
 }
 
 /**
@@ -166,7 +173,9 @@ async function readAll(paths: readonly string[]): Promise<Buffer[]> {
 }
 
 async function readBounded(path: string): Promise<Buffer> {
-  const handle = await open(path);
+  const handle = await open(path).catch((cause: Error) => {
+    throw new Error(`${path} cannot be read (${cause.message})`, { cause });
+  });
   try {
     const { size } = await handle.stat();
     if (size > identityBounds.maxFileBytes) throw new RangeError(`${path} is longer than ${identityBounds.maxFileBytes} bytes`);

@@ -71,6 +71,7 @@ function connect(options: ConnectionOptions, events?: SessionEvents): { connecti
   const late = () => socket.destroy(new ConnectTimeout(connectTimeoutMs));
   const timer = setTimeout(late, connectTimeoutMs).unref(); // without a call nobody waits for the connection
   socket.unref();
+  let ready = false;
   const connection = new Http2Connection(new SocketPipe(socket), {
     ...options,
     scheme,
@@ -81,6 +82,7 @@ function connect(options: ConnectionOptions, events?: SessionEvents): { connecti
     streamResetsPerSecond: 0,
     // The server's first frame (RFC 9113, section 3.4): a port that accepts and then is silent is no connection.
     onReady: () => {
+      ready = true;
       clearTimeout(timer);
       events?.ready();
     },
@@ -89,7 +91,7 @@ function connect(options: ConnectionOptions, events?: SessionEvents): { connecti
   });
   socket.on(scheme === "https" ? "secureConnect" : "connect", () => connection.connected());
   socket.on("close", () => clearTimeout(timer));
-  feed(connection, socket);
+  feed(connection, socket, () => (ready ? undefined : new ClosedEarly()));
   keepAlive(connection, socket, options);
   return { connection, socket };
 }
@@ -121,6 +123,15 @@ class NoHttp2 extends Error {
 
   constructor() {
     super("the server does not speak HTTP/2");
+  }
+}
+
+/** A server over TLS 1.3 refuses a certificate when the client takes the handshake for over; Node's does so without an alert. */
+class ClosedEarly extends Error {
+  readonly code = "ERR_CLOSED_EARLY";
+
+  constructor() {
+    super("the server closed the connection before its first frame");
   }
 }
 

@@ -50,13 +50,13 @@ export class SocketPipe implements Pipe {
   }
 }
 
-/** Tells a connection what happens on its socket. */
-export function feed(connection: Connection, socket: Socket): void {
+/** Tells a connection what happens on its socket. @param unexplained why the peer may have ended it, when it gave no reason. */
+export function feed(connection: Connection, socket: Socket, unexplained: () => Error | undefined = () => undefined): void {
   let failure: Error | undefined;
   socket.on("data", (bytes: Buffer) => connection.receive(bytes));
   socket.on("drain", () => connection.drained());
   socket.on("end", () => {
-    connection.lost(undefined);
+    connection.lost(failure ?? unexplained()); // a TLS alert comes as an error before the end
     socket.end();
   });
   socket.on("error", (error) => {
