@@ -63,6 +63,30 @@ test("a server that is stopped is gone at once, and one whose registry was kille
   stays.child.kill("SIGKILL");
 });
 
+test("call and chat find an agent by what it can do", async () => {
+  const { registry, url, serve } = await startTeam();
+  const watch = watchRegistry(registryClient(url));
+  serve();
+  while ((await watch.next()).case !== "put");
+  watch.stop();
+  const at = new URL(url).host;
+  expect(await runConvoke(["call", `shout@${at}`, "hello"])).toMatchObject({ code: 0, stdout: "HELLO\n" });
+  expect(await runConvoke(["call", `shout@${url}`, "--stream", "hello"])).toMatchObject({ code: 0, stdout: "HELLO\n" });
+  expect(await runConvoke(["chat", `shout@${at}`], { input: "hello\n" })).toMatchObject({ code: 0, stdout: "HELLO\n" });
+  const nobody = await runConvoke(["call", `fly@${at}`, "hello"]);
+  expect(nobody.code).toBe(3);
+  expect(nobody.stderr).toContain('there is no endpoint of capability "fly"');
+  for (const option of ["--agent", "--identity"]) {
+    const refused = await runConvoke(["call", `shout@${at}`, option, "x", "hello"]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(`${option} is for one server`) });
+  }
+  registry.child.kill("SIGKILL");
+  await registry.exit;
+  const away = await runConvoke(["call", `shout@${at}`, "hello"]);
+  expect(away.code).not.toBe(0);
+  expect(away.stderr).toContain("nothing listens at this address");
+});
+
 test("agents list, describe and watch tell who is there", async () => {
   const { url, serve } = await startTeam();
   const watching = convoke(["agents", "watch", "--registry", url]);

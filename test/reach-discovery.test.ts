@@ -16,6 +16,21 @@ function startReplica(name: string, registry: Server): Promise<Server> {
   return startServer({ agents: [agent], register: { registry: registry.url } });
 }
 
+test("calls fail while the registry is away and nothing is known, and go out when it comes", async () => {
+  const gone = await startServer({ agents: [], registry: true });
+  await gone.close({ graceMs: 0 });
+  const source = createRegistrySource({ registry: [gone.url], backoff: { initialMs: 20 } });
+  const transport = openBalanced({ endpoints: discoveredFeed(source, { capability: "schedule" }) });
+  const client = createClient(AgentService, transport);
+  const ask = () => client.processTask({ content: "when?", taskId: crypto.randomUUID() });
+  await expect(ask()).rejects.toThrow(/\[unavailable\] the endpoints are not known: .*ECONNREFUSED/);
+  const registry = await startServer({ agents: [], registry: true, port: gone.port });
+  await startReplica("one", registry);
+  const answer = async () => (await ask().catch(() => undefined))?.content ?? "";
+  expect(await callUntil(answer, (name) => name === "one")).toBe("one");
+  source.close();
+});
+
 test("calls go to whom the registry names, and follow as replicas come and go, also when the registry itself has gone", async () => {
   const registry = await startServer({ agents: [], registry: true });
   const one = await startReplica("one", registry);

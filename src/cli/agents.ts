@@ -45,9 +45,8 @@ command
   .option("-c, --capability <name>", "only those that can do this")
   .configureHelp({ showGlobalOptions: true })
   .action((_options: object, self: Command) =>
-    withRegistry(self, async (link, { capability = "", json }, headers) => {
-      const options = { headers, timeoutMs: registryBounds.callTimeoutMs };
-      const agents = await link.call((client) => snapshot(client.watch({ capability }, options)));
+    withRegistry(self, async (link, { capability = "", json }) => {
+      const agents = await link.call((client) => snapshot(client.watch({ capability }, callOptions)));
       if (json) for (const agent of agents) await write(jsonLine(RegisteredAgentSchema, agent));
       else await write(agentTable(agents, Date.now()));
     }),
@@ -59,9 +58,8 @@ command
   .argument("<name>", "the agent's name")
   .configureHelp({ showGlobalOptions: true })
   .action((agent: string, _options: object, self: Command) =>
-    withRegistry(self, async (link, { json }, headers) => {
-      const options = { headers, timeoutMs: registryBounds.callTimeoutMs };
-      const response = await link.call((client) => client.discover({ agent, includeContracts: true }, options));
+    withRegistry(self, async (link, { json }) => {
+      const response = await link.call((client) => client.discover({ agent, includeContracts: true }, callOptions));
       await write(json ? jsonLine(DiscoverResponseSchema, response) : agentDetails(response, Date.now()));
     }),
   );
@@ -72,12 +70,12 @@ command
   .option("-c, --capability <name>", "only those that can do this")
   .configureHelp({ showGlobalOptions: true })
   .action((_options: object, self: Command) =>
-    withRegistry(self, async (link, { capability = "", json = false }, headers) => {
+    withRegistry(self, async (link, { capability = "", json = false }) => {
       using interrupts = watchInterrupts();
       const known = new Map<string, RegisteredAgent>();
       try {
         await link.call(async (client) => {
-          for await (const response of client.watch({ capability }, { headers, signal: interrupts.signal })) {
+          for await (const response of client.watch({ capability }, { signal: interrupts.signal })) {
             await write(json ? jsonLine(WatchResponseSchema, response) : changeLine(response, known));
           }
         });
@@ -87,17 +85,17 @@ command
     }),
   );
 
-/** @param headers what every call to the registry has to carry. */
-type Action = (link: RegistryLink, options: AgentsOptions, headers: [string, string][]) => Promise<void>;
+const callOptions = { timeoutMs: registryBounds.callTimeoutMs };
+
+type Action = (link: RegistryLink, options: AgentsOptions) => Promise<void>;
 
 /** @throws UsageError when an address of the registry is none, and as {@link readCredentials}. */
 async function withRegistry(self: Command, action: Action): Promise<void> {
   const options: AgentsOptions = self.optsWithGlobals();
   const { registry = defaultRegistry() } = options;
-  const { tls, metadata } = await readCredentials(options, registry);
-  const link = linkTo({ registry, tls });
+  const link = linkTo({ registry, ...(await readCredentials(options, registry)) });
   try {
-    await action(link, options, metadata);
+    await action(link, options);
   } finally {
     link.close();
   }

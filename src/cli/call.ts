@@ -1,14 +1,13 @@
 import { ConnectError } from "@connectrpc/connect";
 import { Command } from "commander";
 import spinnerOf from "yocto-spinner";
-import type { Agents } from "../client/index.ts";
 import { TaskResponseSchema, TokenChunkSchema } from "../contract/index.ts";
 import { createAnswer } from "./answer.ts";
 import { exitCodesHelp, UsageError } from "./failure.ts";
 import { readStandardInput } from "./input.ts";
 import { watchInterrupts } from "./interrupts.ts";
 import { jsonLine, write } from "./print.ts";
-import { connectTo, resetsSent, type TargetOptions, withTarget } from "./target.ts";
+import { type Called, connectTo, resetsSent, type TargetOptions, withTarget } from "./target.ts";
 
 interface CallCommandOptions extends TargetOptions {
   readonly stream?: boolean;
@@ -29,6 +28,7 @@ Examples
   convoke call localhost:50051 "what is 17% of 2,350 EUR?"
   convoke call localhost:50051 --agent schedule --stream "30 minutes with Ana and Ben"
   convoke call localhost:50051 --agent summarize < article.txt
+  convoke call schedule@localhost:50050 "30 minutes with Ana"
   convoke call localhost:50051 --json "what is a task log?" | jq .citations
 ${exitCodesHelp}`,
   )
@@ -55,7 +55,7 @@ interface Output {
 
 type TaskInit = { content: string; taskId: string; conversationId: string };
 
-async function printAnswer(agents: Agents, task: TaskInit, { signal, json }: Output): Promise<void> {
+async function printAnswer(agents: Called, task: TaskInit, { signal, json }: Output): Promise<void> {
   const spinner = startSpinner();
   const response = await agents.process(task, { signal }).finally(() => spinner?.stop());
   if (json) return write(jsonLine(TaskResponseSchema, response));
@@ -65,7 +65,7 @@ async function printAnswer(agents: Agents, task: TaskInit, { signal, json }: Out
   await answer.end();
 }
 
-async function streamAnswer(agents: Agents, task: TaskInit, { signal, json }: Output): Promise<void> {
+async function streamAnswer(agents: Called, task: TaskInit, { signal, json }: Output): Promise<void> {
   const spinner = startSpinner();
   const answer = createAnswer();
   try {

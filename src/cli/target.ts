@@ -19,7 +19,10 @@ export interface TargetOptions extends CredentialFlags {
 /** Adds them, so that they read the same in every command. */
 export function withTarget(command: Command, protocols: readonly Protocol[] = ["grpc", "grpc-web", "connect"]): Command {
   const target = command
-    .argument("<target>", "the server: host:port, http://host:port or https://host:port")
+    .argument(
+      "<target>",
+      "the server: host:port, http://host:port or https://host:port; or CAPABILITY@REGISTRY, whoever can do it of those that the registry knows",
+    )
     .option("-a, --agent <name>", "the agent to ask (default: the server's first)")
     .option("-t, --timeout <time>", "give up after this time: 500ms, 30s, 2m (default: the server's longest)", parseTime)
     .option("-H, --header <line>", 'a request header, "name: value"; can be repeated', parseHeader)
@@ -27,27 +30,49 @@ export function withTarget(command: Command, protocols: readonly Protocol[] = ["
   return withCredentials(target).addOption(new Option("--protocol <name>", "the wire").choices(protocols).default("grpc"));
 }
 
+/** Whom a command calls. */
+export type Called = Pick<Agents, "process" | "stream" | "converse" | "close">;
+
 /**
- * The server that the options name. Nothing is sent yet.
+ * Whom the target and the options name. Nothing is sent yet.
  *
- * @throws UsageError when the target is no server, and as {@link readCredentials}.
+ * @throws UsageError when the target is none, or the options do not go together.
  */
-export async function connectTo(target: string, options: TargetOptions): Promise<Agents> {
-  const { agent, timeout, header = [], protocol } = options;
-  const { tls, metadata } = await readCredentials(options, [target]);
+export async function connectTo(target: string, options: TargetOptions): Promise<Called> {
+  const [, capability, registry] = /^([A-Za-z0-9_.-]{1,64})@(.+)$/.exec(target) ?? [];
   try {
-    return connect({
-      url: target,
-      protocol,
-      ...(agent !== undefined && { agent }),
-      ...(timeout !== undefined && { timeoutMs: timeout }),
-      metadata: withToken(header, metadata),
-      tls,
-    });
+    if (capability === undefined || registry === undefined) return await connectServer(target, options);
+    return await connectFound(capability, { registry, options });
   } catch (thrown) {
     if (thrown instanceof TypeError) throw new UsageError(thrown.message);
     throw thrown;
   }
+}
+
+async function connectServer(url: string, options: TargetOptions): Promise<Called> {
+  const { agent } = options;
+  return connect({ url, ...(agent !== undefined && { agent }), ...(await callOptions(url, options)) });
+}
+
+async function connectFound(
+  capability: string,
+  { registry, options }: { registry: string; options: TargetOptions },
+): Promise<Called> {
+  const needless = (["agent", "identity"] as const).find((name) => options[name] !== undefined);
+  if (needless !== undefined) {
+    throw new UsageError(
+      `--${needless} is for one server; of ${capability}@${registry} the registry says who answers, and who that is`,
+    );
+  }
+  const found = connect({ registry, ...(await callOptions(registry, options)) });
+  const { process, stream, converse } = found.capability(capability);
+  return { process, stream, converse, close: () => found.close() };
+}
+
+async function callOptions(address: string, options: TargetOptions) {
+  const { timeout, header = [], protocol } = options;
+  const { tls, metadata } = await readCredentials(options, [address]);
+  return { protocol, ...(timeout !== undefined && { timeoutMs: timeout }), metadata: withToken(header, metadata), tls };
 }
 
 /**

@@ -38,7 +38,7 @@ export interface DnsOptions extends SharedOptions, ReachOptions, Pick<TransportO
   readonly dns: string | DnsSourceOptions;
 }
 
-/** How to reach the agents that a registry knows. */
+/** How to reach the agents that a registry knows. `metadata` goes to the registry, too. */
 export interface RegistryOptions extends Omit<SharedOptions, "agent" | "capability">, ReachOptions, RegistryAddress {}
 
 export type ConnectOptions = ServerOptions | ServersOptions | DnsOptions;
@@ -96,7 +96,8 @@ function connectDns({ dns, tls, ...options }: DnsOptions): Agents {
 
 function connectRegistry({ registry, tls, ...options }: RegistryOptions): FoundAgents {
   const [defaults, reach] = apart(options);
-  const source = createRegistrySource({ registry, ...(tls && { tls }) });
+  const { metadata } = defaults;
+  const source = createRegistrySource({ registry, ...(tls && { tls }), ...(metadata && { metadata }) });
   return createFoundAgents({ source, reach, tls, defaults, prepare: named });
 }
 

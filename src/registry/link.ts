@@ -1,6 +1,6 @@
 import { type LookupAddress, lookup as lookUp } from "node:dns";
 import { promisify } from "node:util";
-import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { RegistryService } from "../contract/index.ts";
 import { registryBounds, unavailable } from "../core/index.ts";
 import { type ClientTls, type ClosableTransport, createTransport } from "../wire/index.ts";
@@ -16,6 +16,8 @@ export interface RegistryAddress {
   readonly registry: string | readonly string[];
   /** Trust for `https` URLs, and this side's own certificate. */
   readonly tls?: ClientTls;
+  /** Request headers of every call to the registry, such as a bearer token. Default: none. */
+  readonly metadata?: HeadersInit;
 }
 
 /** A registry as its clients call it: one of its replicas, and another when that one does not answer. */
@@ -38,10 +40,10 @@ const maxConnections = 64;
 const keepaliveMs = 30_000;
 
 /** @throws TypeError when an address is none. Nothing is sent yet. */
-export function createRegistryLink({ registry, tls }: RegistryAddress): RegistryLink {
+export function createRegistryLink({ registry, ...options }: RegistryAddress): RegistryLink {
   const places = [registry].flat().map(parse);
   if (places.length === 0) throw new TypeError("a registry needs at least one address");
-  return new Link(places, tls);
+  return new Link(places, options);
 }
 
 /** Gives the URLs that it stands for now. */
@@ -70,16 +72,16 @@ function bracketed({ address, family }: LookupAddress): string {
 
 class Link implements RegistryLink {
   readonly #places: readonly Place[];
-  readonly #tls: ClientTls | undefined;
+  readonly #options: Omit<RegistryAddress, "registry">;
   readonly #connections = new Map<string, { client: RegistryClient; transport: ClosableTransport }>();
   /** Replicas that this round has not tried. */
   #untried: string[] = [];
   #current: RegistryClient | undefined;
   #closed = false;
 
-  constructor(places: readonly Place[], tls: ClientTls | undefined) {
+  constructor(places: readonly Place[], options: Omit<RegistryAddress, "registry">) {
     this.#places = places;
-    this.#tls = tls;
+    this.#options = options;
   }
 
   async call<T>(attempt: (client: RegistryClient) => Promise<T>): Promise<T> {
@@ -122,7 +124,15 @@ class Link implements RegistryLink {
   #connect(baseUrl: string): RegistryClient {
     const known = this.#connections.get(baseUrl);
     if (known !== undefined) return known.client;
-    const transport = createTransport({ baseUrl, keepaliveMs, ...(this.#tls && { tls: this.#tls }) });
+    const { tls, metadata } = this.#options;
+    const withHeaders: Interceptor = (next) => (request) => {
+      new Headers(metadata).forEach((value, name) => {
+        request.header.set(name, value);
+      });
+      return next(request);
+    };
+    const interceptors = metadata === undefined ? [] : [withHeaders];
+    const transport = createTransport({ baseUrl, keepaliveMs, interceptors, ...(tls && { tls }) });
     const client = createClient(RegistryService, transport);
     this.#connections.set(baseUrl, { client, transport });
     if (this.#closed) transport.close();

@@ -10,16 +10,21 @@ export function discoveredFeed(source: EndpointSource, query: AgentQuery): Endpo
     name: nameOf(query),
     watch(listener) {
       const stop = new AbortController();
+      const { signal } = stop;
+      const fail = (reason: unknown) => {
+        if (!signal.aborted) listener.failed(reason);
+      };
       const follow = async () => {
         try {
-          for await (const found of source.watch(query, { signal: stop.signal })) {
+          for await (const found of source.watch(query, { signal })) {
             listener.changed(found.map((endpoint) => toEndpoint(endpoint, source)));
           }
         } catch (reason) {
-          if (!stop.signal.aborted) listener.failed(reason);
+          fail(reason);
         }
       };
       void follow();
+      source.discover(query, { signal }).catch(fail); // a watch waits for a source that is away, and says nothing
       return () => stop.abort();
     },
   };
