@@ -1,17 +1,19 @@
 import { fileURLToPath } from "node:url";
 import { type Agents, Code, connect, defineAgent, Status } from "../src/index.ts";
 import { startLoad, until } from "./fault/load.ts";
+import { createProcesses } from "./fault/processes.ts";
 import { createReplicas } from "./fault/replicas.ts";
 import { startProgram } from "./support/process.ts";
 import { codeOf } from "./support/reach.ts";
 import { startServer } from "./support/server.ts";
 
-const replicas = createReplicas();
+const processes = createProcesses();
+const replicas = createReplicas(processes);
 const clients: Agents[] = [];
 
 afterAll(async () => {
   for (const agents of clients) agents.close();
-  await replicas.stop();
+  await processes.stop();
 });
 
 function reach(...urls: readonly string[]): Agents {

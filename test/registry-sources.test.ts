@@ -283,16 +283,19 @@ describe("a registrar", () => {
     await registered(await startRegistry({ port: first.port }));
   });
 
-  test("whose place another took, takes it again with a higher revision", async () => {
+  test("whose place another took, takes it again when that one's lease has ended, and not before", async () => {
     const registry = await startRegistry();
     startRegistrar(registry.url, { ttlMs: 1_000 });
     await registered(registry);
-    const other = await register(registry.client, { url: one });
     const watch = watchRegistry(registry.client);
+    const other = await register(registry.client, { url: one, ttlMs: 1_500 });
+    let ended = false;
     for (;;) {
       const event = await watch.next();
+      if (event.case === "delete") ended ||= event.value.revision >= other.revision;
       if (event.case === "put" && (event.value.lease?.revision ?? 0n) > other.revision) break;
     }
+    expect(ended).toBe(true);
     watch.stop();
   });
 

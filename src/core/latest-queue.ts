@@ -1,5 +1,3 @@
-import { waitFor } from "./wait.ts";
-
 /**
  * What is to be told of some keys, the latest of each: a reader that is slow misses states in between and never the last one. So it
  * holds at most one entry a key. Keys come in the order in which their oldest untold state was set. One reader.
@@ -24,25 +22,27 @@ export class LatestQueue<Key, Value> {
    * @throws what `signal` is aborted with, also in the middle of a wait.
    */
   async *read(signal: AbortSignal): AsyncGenerator<Value, never, undefined> {
-    for (;;) {
-      signal.throwIfAborted();
-      const next = this.#untold.entries().next();
-      if (next.done) {
-        await this.#changed(signal);
-        continue;
+    const abort = () => this.#wake?.();
+    signal.addEventListener("abort", abort); // once, and not for each of very many waits
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        // One iteration takes in what comes meanwhile; each new one would have to pass over all that has left the map.
+        for (const [key, value] of this.#untold) {
+          this.#untold.delete(key);
+          yield value;
+          signal.throwIfAborted();
+        }
+        await this.#changed();
       }
-      const [key, value] = next.value;
-      this.#untold.delete(key);
-      yield value;
+    } finally {
+      signal.removeEventListener("abort", abort);
     }
   }
 
-  #changed(signal: AbortSignal): Promise<void> {
-    return waitFor(signal, (wake) => {
-      this.#wake = wake;
-      return () => {
-        this.#wake = undefined;
-      };
+  #changed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
     });
   }
 }

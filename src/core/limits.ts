@@ -219,12 +219,18 @@ export const registryBounds = {
   maxDiscovered: 1_000,
   /** Agents that one Discover gives when nothing is said. */
   discovered: 100,
-  /** How often a watcher is told of load alone. */
+  /** How often a watcher is told of one registration's load alone. */
   loadPeriodMs: 1_000,
+  /** How finely those periods are told apart. */
+  loadStepMs: 50,
+  /** What a watcher is told before others have a turn: ten thousand registrations take a tenth of a second to write. */
+  maxToldAtOnce: 100,
   /** Queries that one source keeps up to date; those not asked for the longest leave first. */
   maxQueries: 256,
   /** Endpoints that a source keeps of one query. */
   maxKnown: 10_000,
+  /** A source asks a registry that is away at least this often: until then nobody calls the agents that have come since. */
+  maxAwayMs: 5_000,
   /** How long one call to a registry may take. */
   callTimeoutMs: 5_000,
 } as const;

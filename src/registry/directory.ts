@@ -1,9 +1,9 @@
 import type { RegisteredAgent } from "../contract/index.ts";
 import { waitFor } from "../core/index.ts";
 import type { LeaseChange } from "../store/index.ts";
-import { placeOfKey, readRecord } from "./record.ts";
+import { placeOfKey, readLoad, readRecord } from "./record.ts";
 
-/** A registration as the directory holds it. Nobody changes the message. */
+/** A registration as the directory holds it. Nobody else changes the message, and it changes the load alone. */
 export interface DirectoryEntry {
   /** The key of its lease in the store. */
   readonly key: string;
@@ -82,18 +82,23 @@ export class Directory {
   }
 
   #put({ key, value, revision }: Extract<LeaseState, { case: "put" }>): void {
-    const agent = readRecord(value, revision);
-    const place = agent?.lease?.id;
-    if (agent === undefined || place === undefined) return;
+    const place = placeOfKey(key);
     const before = this.#entries.get(place);
     if (before !== undefined && before.revision > revision) return;
+    if (before?.revision === revision) {
+      const load = readLoad(value);
+      if (load !== undefined) before.agent.load = load;
+      this.#tell({ case: "put", entry: before, loadOnly: true });
+      return;
+    }
+    const agent = readRecord(value, revision);
+    if (agent === undefined) return;
     const entry: DirectoryEntry = { key, place, revision, agent };
-    const loadOnly = before?.revision === revision;
     this.#entries.set(place, entry);
-    if (!loadOnly && before !== undefined) this.#count(before, -1);
-    if (!loadOnly) this.#count(entry, 1);
+    if (before !== undefined) this.#count(before, -1);
+    this.#count(entry, 1);
     this.#index(entry, before);
-    this.#tell({ case: "put", entry, loadOnly });
+    this.#tell({ case: "put", entry, loadOnly: false });
   }
 
   #delete({ key, revision }: Extract<LeaseState, { case: "delete" }>): void {

@@ -16,15 +16,36 @@ export function placeOfKey(key: string): string {
   return key.slice(agentsPrefix.length, key.lastIndexOf("/"));
 }
 
-/** A registration as the value of its lease. The revision is the store's to say. */
-export function writeRecord(agent: RegisteredAgent): Uint8Array {
-  return toBinary(RegisteredAgentSchema, agent);
+export interface RecordInit {
+  readonly place: string;
+  readonly registration: Registration;
+  readonly ttlMs: number;
+  readonly load: Load | undefined;
+}
+
+/** For the number of bytes that stay. */
+const prefixBytes = 4;
+
+/**
+ * A registration that begins now, as the value of its lease: how many bytes stay, those, then the load. That is another one with nearly every
+ * renewal, and neither who writes nor who reads it works through the rest again. The revision is the store's to say.
+ */
+export function writeRecord({ place, registration, ttlMs, load }: RecordInit): Buffer {
+  const lease = create(LeaseSchema, { id: place, ttl: durationFromMs(ttlMs) });
+  const registerTime = timestampFromMs(Date.now());
+  const staying = toBinary(RegisteredAgentSchema, create(RegisteredAgentSchema, { registration, lease, registerTime }));
+  return join(staying, load);
+}
+
+/** The same registration with another load. */
+export function replaceLoad(value: Buffer, load: Load): Buffer {
+  return join(value.subarray(prefixBytes, stayingEnd(value)), load);
 }
 
 /** Undefined for what is none, which no registry of this version has written. */
 export function readRecord(value: Uint8Array, revision: bigint): RegisteredAgent | undefined {
   try {
-    const agent = fromBinary(RegisteredAgentSchema, value);
+    const agent = fromBinary(RegisteredAgentSchema, value.subarray(prefixBytes));
     if (agent.registration?.agent === undefined || agent.lease === undefined) return undefined;
     agent.lease.revision = revision;
     return agent;
@@ -33,19 +54,26 @@ export function readRecord(value: Uint8Array, revision: bigint): RegisteredAgent
   }
 }
 
-export interface RecordInit {
-  readonly place: string;
-  readonly registration: Registration;
-  readonly ttlMs: number;
-  readonly load: Load | undefined;
+/** The load of a record that {@link readRecord} could read; undefined when it has none. */
+export function readLoad(value: Uint8Array): Load | undefined {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  try {
+    return fromBinary(RegisteredAgentSchema, bytes.subarray(stayingEnd(bytes))).load;
+  } catch {
+    return undefined;
+  }
 }
 
-/** A registration that begins now. */
-export function createRecord({ place, registration, ttlMs, load }: RecordInit): RegisteredAgent {
-  return create(RegisteredAgentSchema, {
-    registration,
-    lease: create(LeaseSchema, { id: place, ttl: durationFromMs(ttlMs) }),
-    registerTime: timestampFromMs(Date.now()),
-    ...(load !== undefined && { load }),
-  });
+function stayingEnd(value: Buffer): number {
+  return prefixBytes + value.readUInt32BE();
+}
+
+/** The load is a message of the same type: two of them one behind the other are read as one. */
+function join(staying: Uint8Array, load: Load | undefined): Buffer {
+  const changing = toBinary(RegisteredAgentSchema, create(RegisteredAgentSchema, load && { load }));
+  const value = Buffer.alloc(prefixBytes + staying.length + changing.length);
+  value.writeUInt32BE(staying.length);
+  value.set(staying, prefixBytes);
+  value.set(changing, prefixBytes + staying.length);
+  return value;
 }

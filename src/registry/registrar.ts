@@ -41,7 +41,8 @@ const jitter = 0.1;
 /**
  * Registers an agent and renews its lease until it is closed. Whatever goes wrong, it tries again: at once when the registry does not know the
  * lease (any more), as after its restart, and within a third of the lease's time when it is away, so that the agent is found soon after it has come
- * back. Only a registration that is refused as it is waits for longer. Keeps no process alive.
+ * back. A later registration in its place is left alone: whoever slept over the end of its lease registers again when its successor's has ended.
+ * Only a registration that is refused as it is waits for longer. Keeps no process alive.
  */
 export function createRegistrar(options: RegistrarOptions): Registrar {
   const registrar = new AgentRegistrar(options);
@@ -99,7 +100,7 @@ class AgentRegistrar {
         await pause((ttlMs / 3) * (1 + jitter * (2 * Math.random() - 1)), signal);
       } catch (thrown) {
         if (signal.aborted) return;
-        if (this.lease !== undefined && isLost(thrown)) {
+        if (this.lease !== undefined && ConnectError.from(thrown).code === Code.NotFound) {
           this.lease = undefined;
           continue;
         }
@@ -144,11 +145,6 @@ class AgentRegistrar {
 }
 
 type RegistrarLoad = Omit<Load, "$typeName" | "$unknown">;
-
-/** The lease has ended, or is another's. */
-function isLost(thrown: unknown): boolean {
-  return ConnectError.from(thrown).code === Code.NotFound || isPrecondition(thrown, "LEASE_REVISION");
-}
 
 /** Asking again will not help soon. */
 function isRefused(thrown: unknown): boolean {

@@ -1,10 +1,9 @@
-import { create, equals } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs, durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
+  type DeregisterRequest,
   type Lease as LeaseMessage,
   LeaseSchema,
-  LoadSchema,
-  type RegisteredAgent,
   type RegisterRequest,
   type RenewRequest,
 } from "../contract/index.ts";
@@ -12,7 +11,7 @@ import { failedPrecondition, invalidArgument, notFound, permissionDenied, regist
 import { isLeaseLost, type Lease, type Store } from "../store/index.ts";
 import type { ContractShelf } from "./contract-shelf.ts";
 import type { Directory, DirectoryChange, DirectoryEntry } from "./directory.ts";
-import { createRecord, newKey, writeRecord } from "./record.ts";
+import { newKey, replaceLoad, writeRecord } from "./record.ts";
 import { checkRegistration, placeOf, type RegisterRules } from "./register.ts";
 
 export interface RegistrationsOptions {
@@ -32,6 +31,8 @@ interface Held {
   readonly lease: Lease;
   /** The identity that its registrant had proved; undefined for none. Nobody else may touch the lease. */
   readonly owner: string | undefined;
+  /** Its value. */
+  record: Buffer;
 }
 
 /** The leases that registrants hold through this registry. */
@@ -53,37 +54,41 @@ export class Registrations {
     await contracts.take(registration.contractSha256, request.contract);
     const place = placeOf(registration);
     this.#checkTakeover(place, registration.identity, identity);
-    const record = createRecord({ place, registration, ttlMs, load: request.load });
+    const record = writeRecord({ place, registration, ttlMs, load: request.load });
     const key = newKey(place);
-    const lease = await store.lease(key, writeRecord(record), ttlMs);
+    const lease = await store.lease(key, record, ttlMs);
     const before = this.#held.get(place);
-    if (before === undefined || before.lease.revision < lease.revision) this.#held.set(place, { lease, owner: identity });
+    const held = { lease, owner: identity, record };
+    if (before === undefined || before.lease.revision < lease.revision) this.#held.set(place, held);
     await before?.lease.release();
     await directory.seen(place, { key, revision: lease.revision }, signal);
     return leaseMessage(place, lease.revision, ttlMs);
   }
 
   /**
+   * @param identity the one that the registrant has proved.
    * @throws ConnectError NOT_FOUND when nobody holds the place, or not through this registry; FAILED_PRECONDITION (type LEASE_REVISION)
    *   when a later registration does; PERMISSION_DENIED when the registrant is not who registered.
    */
-  async renew({ leaseId, revision, load }: RenewRequest, { identity }: Registrant): Promise<LeaseMessage> {
+  async renew({ leaseId, revision, load }: RenewRequest, identity: string | undefined): Promise<LeaseMessage> {
     const entry = this.#find(leaseId, revision, identity);
-    const lease = this.#held.get(leaseId)?.lease;
-    if (lease?.revision !== revision) throw noLease(leaseId);
+    const held = this.#held.get(leaseId);
+    if (held?.lease.revision !== revision) throw noLease(leaseId);
     const { agent } = entry;
-    const isNews = load !== undefined && !(agent.load !== undefined && equals(LoadSchema, load, agent.load));
+    const record = load === undefined ? held.record : replaceLoad(held.record, load);
+    const isNews = !record.equals(held.record);
     try {
-      await lease.renew(isNews ? writeRecord({ ...agent, load } satisfies RegisteredAgent) : undefined);
+      await held.lease.renew(isNews ? record : undefined);
     } catch (thrown) {
       if (isLeaseLost(thrown)) throw noLease(leaseId);
       throw thrown;
     }
+    held.record = record;
     return leaseMessage(leaseId, revision, durationMs(agent.lease?.ttl ?? durationFromMs(registryBounds.ttlMs)));
   }
 
   /** Ends a lease of this revision; one that has ended is no error. @throws ConnectError as {@link renew}, save NOT_FOUND. */
-  async deregister({ leaseId, revision }: { leaseId: string; revision: bigint }, { identity }: Registrant): Promise<void> {
+  async deregister({ leaseId, revision }: DeregisterRequest, identity: string | undefined): Promise<void> {
     const entry = this.#options.directory.get(leaseId);
     if (entry === undefined) return;
     this.#find(leaseId, revision, identity);

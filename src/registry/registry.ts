@@ -19,7 +19,7 @@ import { Directory } from "./directory.ts";
 import { ensureEpoch } from "./epoch.ts";
 import { follow } from "./follow.ts";
 import type { RegisterRules } from "./register.ts";
-import { type Registrant, Registrations } from "./registrations.ts";
+import { Registrations } from "./registrations.ts";
 import { queryViolations, selectAgents } from "./select.ts";
 import { watchDirectory } from "./watch.ts";
 
@@ -63,10 +63,6 @@ export function createRegistry(options: RegistryOptions): Registry {
   const closed = new AbortController();
   const draining = new AbortController();
   const ready = new Promise<void>((onCurrent) => void follow(directory, { store, log, signal: closed.signal, onCurrent }));
-  const registrant = async (context: HandlerContext): Promise<Registrant> => {
-    await ready;
-    return { identity: callerOf(context), signal: context.signal };
-  };
   return {
     get size() {
       return directory.size;
@@ -75,14 +71,17 @@ export function createRegistry(options: RegistryOptions): Registry {
     close: () => closed.abort(),
     service: {
       async register(request, context) {
-        const lease = await registrations.register(request, await registrant(context));
-        return create(RegisterResponseSchema, { lease });
+        await ready;
+        const registrant = { identity: callerOf(context), signal: context.signal };
+        return create(RegisterResponseSchema, { lease: await registrations.register(request, registrant) });
       },
       async renew(request, context) {
-        return create(RenewResponseSchema, { lease: await registrations.renew(request, await registrant(context)) });
+        await ready;
+        return create(RenewResponseSchema, { lease: await registrations.renew(request, callerOf(context)) });
       },
       async deregister(request, context) {
-        await registrations.deregister(request, await registrant(context));
+        await ready;
+        await registrations.deregister(request, callerOf(context));
         return create(DeregisterResponseSchema);
       },
       async discover(request) {

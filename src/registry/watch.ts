@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import {
   RegistrationEndSchema,
@@ -31,8 +32,10 @@ export async function* watchDirectory(request: WatchRequest, options: WatchOptio
   watcher.endSnapshot();
   const forget = options.directory.onChange((change) => watcher.take(change));
   const contracts = new Set<string>();
+  let told = 0;
   try {
     for await (const response of watcher.untold.read(options.signal)) {
+      if (++told % registryBounds.maxToldAtOnce === 0) await nextTurn();
       if (request.includeContracts) yield* newContract(response, contracts, options.contracts);
       yield response;
     }
@@ -49,8 +52,8 @@ class Watcher {
   readonly #epoch: string;
   /** Places that the watcher knows or is going to: it must hear of their end. */
   readonly #places = new Set<string>();
-  /** News of load alone, which wait for the end of the period. */
-  readonly #loads = new Map<string, DirectoryEntry>();
+  /** News of load alone, in the order in which they came, with the time at which they may be told. The entry holds the latest. */
+  readonly #loads = new Map<string, { readonly entry: DirectoryEntry; readonly dueMs: number }>();
   #due: Due | undefined;
 
   constructor(request: WatchRequest, epoch: string) {
@@ -87,11 +90,22 @@ class Watcher {
   }
 
   #delay(entry: DirectoryEntry): void {
-    this.#loads.set(entry.place, entry);
-    this.#due ??= timers.schedule(registryBounds.loadPeriodMs, () => {
-      this.#due = undefined;
-      for (const entry of [...this.#loads.values()]) this.#tellPut(entry);
-    });
+    const { loadPeriodMs } = registryBounds;
+    if (!this.#loads.has(entry.place)) this.#loads.set(entry.place, { entry, dueMs: performance.now() + loadPeriodMs });
+    this.#due ??= timers.schedule(loadPeriodMs, () => this.#tellLoads());
+  }
+
+  /** Each when its own period is over: those of thousands at once would keep everybody waiting. */
+  #tellLoads(): void {
+    this.#due = undefined;
+    const nowMs = performance.now();
+    for (const { entry, dueMs } of this.#loads.values()) {
+      if (dueMs > nowMs) {
+        this.#due = timers.schedule(Math.max(dueMs - nowMs, registryBounds.loadStepMs), () => this.#tellLoads());
+        return;
+      }
+      this.#tellPut(entry);
+    }
   }
 }
 

@@ -9,6 +9,8 @@ interface Held {
   readonly revision: bigint;
   readonly ttlMs: number;
   value: Uint8Array;
+  /** By the clock of `performance.now`. */
+  endMs: number;
   due: Due;
 }
 
@@ -41,8 +43,9 @@ export class MemoryLeases {
       throw resourceExhausted({ subject: key, description });
     }
     this.#budget.take([value]);
-    const due = timers.schedule(ttlMs, () => this.#end(held));
-    const held: Held = { key, revision: ++this.#lastRevision, ttlMs, value, due };
+    const due = timers.schedule(ttlMs, () => this.#look(held));
+    const endMs = performance.now() + ttlMs;
+    const held: Held = { key, revision: ++this.#lastRevision, ttlMs, value, endMs, due };
     this.#held.set(key, held);
     this.#tell(putOf(held));
     return {
@@ -75,8 +78,13 @@ export class MemoryLeases {
       held.value = value;
       this.#tell(putOf(held));
     }
-    held.due.cancel();
-    held.due = timers.schedule(held.ttlMs, () => this.#end(held));
+    held.endMs = performance.now() + held.ttlMs; // the timer looks at it: a new one for each renewal would be garbage with the next
+  }
+
+  #look(held: Held): void {
+    const leftMs = held.endMs - performance.now();
+    if (leftMs > 0) held.due = timers.schedule(leftMs, () => this.#look(held));
+    else this.#end(held);
   }
 
   #end(held: Held): void {

@@ -7,7 +7,7 @@ const least = 0.9;
 export const balancingCost: Fault = {
   name: "balancing-cost",
   title: "the balancing transport over one endpoint, beside the plain transport: at least 90 % of its calls/s",
-  async run(replicas, say) {
+  async run({ replicas, say }) {
     const { url } = await replicas.start("one");
     // Each in a process of its own: in one, the code that both share would be compiled for the first that ran.
     const plain = await replicas.startCaller("plain", url);

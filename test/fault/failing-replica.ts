@@ -8,7 +8,7 @@ const callsPerSecond = 300;
 export const failingReplica: Fault = {
   name: "failing-replica",
   title: "one of three replicas fails every call at once; it attracts no more than its third, and no call fails",
-  async run(replicas, say) {
+  async run({ replicas, say }) {
     const started = await Promise.all(["one", "two", "failing"].map((name) => replicas.start(name, { delayMs: 20 })));
     started[2]?.fail(true);
     const agents = connect({ urls: started.map(({ url }) => url) });

@@ -1,3 +1,4 @@
+import type { Processes } from "./processes.ts";
 import type { Replicas } from "./replicas.ts";
 
 /** What a run came to. */
@@ -7,11 +8,20 @@ export interface Verdict {
   readonly figures: string;
 }
 
+/** What a run is made of: nothing is started before it is asked for, and all is ended with the run. */
+export interface Run {
+  readonly replicas: Replicas;
+  /** For processes of other kinds. */
+  readonly processes: Processes;
+  /** Tells people how it goes. */
+  say(line: string): void;
+}
+
 /** One fault that callers must not notice, or no more than promised. */
 export interface Fault {
   readonly name: string;
   /** What is done, and what has to come out. */
   readonly title: string;
-  /** Takes less than a minute. @param say tells people how it goes. */
-  run(replicas: Replicas, say: (line: string) => void): Promise<Verdict>;
+  /** Takes less than a minute. */
+  run(run: Run): Promise<Verdict>;
 }

@@ -10,7 +10,7 @@ const backWithinMs = 10_000;
 export const replicaLoss: Fault = {
   name: "replicas",
   title: `three replicas under ${callsPerSecond} calls/s: kill -9 one, restart it, drain another; no call fails, traffic is back in 10 s`,
-  async run(replicas, say) {
+  async run({ replicas, say }) {
     const [one, two, three] = await Promise.all(["one", "two", "three"].map((name) => replicas.start(name, { delayMs: 5 })));
     if (one === undefined || two === undefined || three === undefined) throw new Error("three were started");
     const agents = connect({ urls: [one.url, two.url, three.url] });

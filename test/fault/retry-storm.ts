@@ -11,7 +11,7 @@ export const retryStorm: Fault = {
   name: "retry-storm",
   title:
     "all three replicas answer UNAVAILABLE for a while; what they see stays under 1.2 × what is offered, and then all is well",
-  async run(replicas, say) {
+  async run({ replicas, say }) {
     const started = await Promise.all(["one", "two", "three"].map((name) => replicas.start(name, { delayMs: 5 })));
     const agents = connect({ urls: started.map(({ url }) => url) });
     const load = startLoad(callsPerSecond, async () => (await agents.process("who?", { timeoutMs: 10_000 })).content);

@@ -2,12 +2,25 @@
 import { balancingCost } from "./balancing-cost.ts";
 import { failingReplica } from "./failing-replica.ts";
 import type { Fault } from "./fault.ts";
+import { leaseExpiry } from "./lease-expiry.ts";
+import { createProcesses } from "./processes.ts";
+import { registryDown } from "./registry-down.ts";
+import { registryScale } from "./registry-scale.ts";
 import { replicaLoss } from "./replica-loss.ts";
 import { createReplicas } from "./replicas.ts";
 import { retryStorm } from "./retry-storm.ts";
 import { slowReplica } from "./slow-replica.ts";
 
-const faults: readonly Fault[] = [replicaLoss, slowReplica, failingReplica, retryStorm, balancingCost];
+const faults: readonly Fault[] = [
+  replicaLoss,
+  slowReplica,
+  failingReplica,
+  retryStorm,
+  balancingCost,
+  leaseExpiry,
+  registryScale,
+  registryDown,
+];
 
 /** Whatever hangs, the run ends. */
 const wholeRunMs = 60_000;
@@ -20,18 +33,21 @@ if (fault === undefined) {
   for (const each of faults) say(`${each.name.padEnd(16)} ${each.title}`);
   process.exitCode = name === undefined ? 0 : 2;
 } else {
-  setTimeout(() => {
-    say(`${fault.name}: FAILED, it is not over after ${wholeRunMs / 1_000} s`);
-    process.exit(1); // the replicas end with the channel
-  }, wholeRunMs).unref();
-  const replicas = createReplicas();
+  const processes = createProcesses();
+  const giveUp = (why: string) => {
+    say(`${fault.name}: FAILED, ${why}`);
+    void processes.stop(); // one that sleeps would not end with the channel
+    process.exit(1);
+  };
+  setTimeout(() => giveUp(`it is not over after ${wholeRunMs / 1_000} s`), wholeRunMs).unref();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => giveUp(`it was ended by ${signal}`));
   try {
     say(fault.title);
-    const { met, figures } = await fault.run(replicas, say);
-    await replicas.stop();
+    const { met, figures } = await fault.run({ replicas: createReplicas(processes), processes, say });
+    await processes.stop();
     say(`${fault.name}: ${met ? "passed" : "FAILED"}, ${figures}`);
     process.exitCode = met ? 0 : 1;
   } finally {
-    await replicas.stop();
+    await processes.stop();
   }
 }

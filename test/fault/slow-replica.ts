@@ -9,7 +9,7 @@ const most = 0.1;
 export const slowReplica: Fault = {
   name: "slow-replica",
   title: "one of three replicas takes ten times as long; it gets less than 10 % of the calls",
-  async run(replicas, say) {
+  async run({ replicas, say }) {
     const started = await Promise.all([
       replicas.start("fast", { delayMs: 5 }),
       replicas.start("fast too", { delayMs: 5 }),

@@ -670,8 +670,8 @@ export declare const RegistryService: GenService<{
     output: typeof RegisterResponseSchema;
   },
   /**
-   * Renew holds a lease for its whole time again and tells how busy the agent is. NOT_FOUND and FAILED_PRECONDITION mean that the lease
-   * has ended: register again.
+   * Renew holds a lease for its whole time again and tells how busy the agent is. NOT_FOUND means that the lease has ended: register
+   * again. FAILED_PRECONDITION means that a later registration has taken the place: leave it alone until it has ended, too.
    *
    * @generated from rpc agent.v1.RegistryService.Renew
    */

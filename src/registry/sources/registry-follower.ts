@@ -1,6 +1,6 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Contract, RegisteredAgent, WatchResponse } from "../../contract/index.ts";
-import { type Backoff, createBackoff, type Due, registryBounds, timers, unavailable } from "../../core/index.ts";
+import { type Backoff, type Due, registryBounds, timers, unavailable } from "../../core/index.ts";
 import type { RegistryLink } from "../link.ts";
 import { pause } from "../pause.ts";
 import type { AgentQuery } from "../select.ts";
@@ -9,7 +9,7 @@ import { Feed } from "./feed.ts";
 export interface FollowerOptions {
   readonly link: RegistryLink;
   readonly query: Pick<AgentQuery, "capability" | "agent">;
-  readonly backoff?: Backoff;
+  readonly backoff: Backoff;
   readonly onContract: (contract: Contract) => void;
 }
 
@@ -36,7 +36,7 @@ export class RegistryFollower {
 
   constructor(options: FollowerOptions) {
     this.#options = options;
-    this.#backoff = options.backoff ?? createBackoff();
+    this.#backoff = options.backoff;
     void this.#run();
   }
 

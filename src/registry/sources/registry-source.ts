@@ -15,7 +15,7 @@ import { RegistryFollower } from "./registry-follower.ts";
 import { type EndpointSource, endpointsOf } from "./source.ts";
 
 export interface RegistrySourceOptions extends RegistryAddress {
-  /** How long it waits before it asks a registry that is away again. Default 1 s × 1.6 ± 20 %, at most 120 s. */
+  /** How long it waits before it asks a registry that is away again. Default 1 s × 1.6 ± 20 %, at most 5 s. */
   readonly backoff?: BackoffOptions;
 }
 
@@ -104,7 +104,7 @@ class RegistrySource {
     return new RegistryFollower({
       link: this.#link,
       query,
-      backoff: createBackoff(this.#backoff),
+      backoff: createBackoff({ maxMs: registryBounds.maxAwayMs, ...this.#backoff }),
       onContract: (contract) => {
         this.#contracts.set(contract.sha256, contract);
         const [oldest] = this.#contracts.keys();
