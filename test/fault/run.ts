@@ -1,5 +1,6 @@
 /** Does one fault to processes on this machine, and says whether callers noticed: `npm run fault -- NAME`. */
 import { balancingCost } from "./balancing-cost.ts";
+import { cancelChain } from "./cancel-chain.ts";
 import { failingReplica } from "./failing-replica.ts";
 import type { Fault } from "./fault.ts";
 import { leaseExpiry } from "./lease-expiry.ts";
@@ -20,6 +21,7 @@ const faults: readonly Fault[] = [
   leaseExpiry,
   registryScale,
   registryDown,
+  cancelChain,
 ];
 
 /** Whatever hangs, the run ends. */
