@@ -238,6 +238,21 @@ describe.each(versions)("over HTTP/%s", (version) => {
   });
 });
 
+test("a caller is told to connect anew before its certificate ends, and shows the one that it has then", async () => {
+  const { url, seen, release } = await start();
+  let current = await signCertificate(authority, { names: [uri(callerId)], untilMs: 3_000 });
+  const client = clientOf(url, "2", () => ({ ca: authority.certificate, ...pairOf(current) }));
+  const stream = client.list({})[Symbol.asyncIterator]();
+  await stream.next();
+  const ending = new X509Certificate(current.certificate);
+  current = caller;
+  const renewed = Buffer.from(derOf(caller));
+  while (!renewed.equals(seen.at(-1) ?? renewed)) await client.say({}); // no call fails
+  expect(Date.now()).toBeLessThan(Date.parse(ending.validTo));
+  release();
+  expect((await stream.next()).value?.value).toBe("second"); // on the old connection
+});
+
 /** A server that only counts the bytes that come after the handshake, until the connection ends. */
 async function startSilent(pair: CertificatePair, version: Version): Promise<{ url: string; received: Promise<number> }> {
   let tell: (bytes: number) => void = () => {};

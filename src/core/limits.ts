@@ -122,6 +122,8 @@ export const wireBounds = {
   maxKnownPaths: 256,
   /** How long a peer has to answer the ping of a drain before it is taken to have seen the GOAWAY; far longer than a round trip. */
   drainPingMs: 500,
+  /** How long before its certificate ends a caller is told to connect anew, at most: it should have the next one by then. */
+  certificateEndMs: 60_000,
   /** How long a peer may take to close its side of a connection, once we have closed ours. */
   closePatienceMs: 1_000,
 } as const;
