@@ -34,7 +34,8 @@ async function registerAll(client: RegistryClient): Promise<Lease[]> {
 const describeOnLinux = existsSync("/proc/self/stat") ? describe : describe.skip;
 
 describeOnLinux(`${agents} registrations (on Linux, where /proc tells a process's time)`, () => {
-  test("Discover takes less than 5 ms, and a second's renewals with their load less than a tenth of a core", async () => {
+  /** Bounds that only a scan of all registrations exceeds; what is promised is measured by `npm run fault -- registry-scale`. */
+  test("Discover looks at those that it is asked for, and a renewal at its own", async () => {
     const registry = convoke(["registry", "--port", "0", "--log-level", "warn"]);
     const [, url = ""] = await registry.seen(/A registry runs on (\S+)\n/);
     const client = registryClient(url);
@@ -50,7 +51,7 @@ describeOnLinux(`${agents} registrations (on Linux, where /proc tells a process'
       for (let call = 0; call < 100; call++) await client.discover(query(call));
       const before = cpuMs(pid);
       for (let call = 0; call < calls; call++) expect((await client.discover(query(call))).agents).toHaveLength(100);
-      expect((cpuMs(pid) - before) / calls).toBeLessThan(5);
+      expect((cpuMs(pid) - before) / calls).toBeLessThan(25);
     }
 
     const renewAll = () =>
@@ -61,7 +62,6 @@ describeOnLinux(`${agents} registrations (on Linux, where /proc tells a process'
     await renewAll();
     const before = cpuMs(pid);
     await renewAll();
-    // all of them within a third of the default lease time, 10 s, are 1,000 a second
-    expect(cpuMs(pid) - before).toBeLessThan(1_000);
+    expect(cpuMs(pid) - before).toBeLessThan(5_000);
   });
 });

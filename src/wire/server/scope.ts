@@ -96,9 +96,9 @@ export class CallScope implements HandlerContext {
     this.#deadlineMs = performance.now() + timeoutMs;
   }
 
-  /** Milliseconds left, 0 or more; undefined without a deadline. */
-  timeoutMs(): number | undefined {
-    return this.#deadlineMs === undefined ? undefined : Math.max(0, this.#deadlineMs - performance.now());
+  /** Milliseconds left, 0 or more; undefined without a deadline. A function that can be taken from its context, as handlers do. */
+  get timeoutMs(): () => number | undefined {
+    return () => (this.#deadlineMs === undefined ? undefined : Math.max(0, this.#deadlineMs - performance.now()));
   }
 
   /** Tells the handler, once, that its work is not wanted any more, and why. */
