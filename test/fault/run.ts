@@ -1,6 +1,7 @@
 /** Does one fault to processes on this machine, and says whether callers noticed: `npm run fault -- NAME`. */
 import { balancingCost } from "./balancing-cost.ts";
 import { cancelChain } from "./cancel-chain.ts";
+import { certificateRotation } from "./certificate-rotation.ts";
 import { failingReplica } from "./failing-replica.ts";
 import type { Fault } from "./fault.ts";
 import { leaseExpiry } from "./lease-expiry.ts";
@@ -22,6 +23,7 @@ const faults: readonly Fault[] = [
   registryScale,
   registryDown,
   cancelChain,
+  certificateRotation,
 ];
 
 /** Whatever hangs, the run ends. */

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer as createHttp2Server, type Http2Server } from "node:http2";
 import { type Agents, connect, type ServeOptions, type Server, serve } from "../../src/index.ts";
 import { asking, echo, failing, remembering } from "./agents.ts";
@@ -27,10 +28,15 @@ export async function startClient(options: Partial<ServeOptions> = {}): Promise<
   return agents;
 }
 
-/** A server of HTTP/2 whose every connection breaks when it has brought a request. It does not listen yet. */
+/** A server of HTTP/2 whose every connection breaks when it is one, and has brought a request. It does not listen yet. */
 export function losesConnections(): Http2Server {
   const server = createHttp2Server();
-  server.on("connection", (socket) => server.once("stream", () => setImmediate(() => socket.destroy())));
+  server.prependListener("connection", (socket) =>
+    server.once("session", (session) => {
+      const isThere = once(session, "localSettings"); // the client has acknowledged them
+      session.once("stream", () => void isThere.then(() => socket.destroy()));
+    }),
+  );
   return server;
 }
 
