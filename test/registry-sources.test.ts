@@ -243,7 +243,7 @@ describe("a registrar", () => {
     expect(events).toMatchObject([
       { case: "contract", value: { sha256: contract.sha256 } },
       { case: "put", value: { load: { inFlight: 1, capacity: 9 } } },
-      { case: "put", value: { lease: {}, load: { capacity: 9 } } }, // a renewal, within a third of the time and a second
+      { case: "put", value: { lease: {}, load: { capacity: 9 } } }, // a renewal, within half of the time and a second
     ]);
     watch.stop();
   });

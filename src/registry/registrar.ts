@@ -35,7 +35,7 @@ export interface Registrar {
   close(): Promise<void>;
 }
 
-/** Renewals come after a third of the time, more or less by this share, so that registrants do not keep in step. */
+/** Renewals come after half of the time, more or less by this share, so that registrants do not keep in step. */
 const jitter = 0.1;
 
 /**
@@ -97,7 +97,7 @@ class AgentRegistrar {
         const ttlMs = await this.#hold();
         away.reset();
         refused.reset();
-        await pause((ttlMs / 3) * (1 + jitter * (2 * Math.random() - 1)), signal);
+        await pause((ttlMs / 2) * (1 + jitter * (2 * Math.random() - 1)), signal);
       } catch (thrown) {
         if (signal.aborted) return;
         if (this.lease !== undefined && ConnectError.from(thrown).code === Code.NotFound) {

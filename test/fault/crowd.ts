@@ -1,5 +1,5 @@
 /**
- * Many registrants, as one process: as many renewals a second as they would make, each after a third of its lease's time, with how busy it is.
+ * Many registrants, as one process: as many renewals a second as they would make, each after half of its lease's time, with how busy it is.
  *
  * Usage: crowd.ts REGISTRY COUNT, started with an IPC channel: it says `{}` when all are registered, and answers what it is told with
  * {@link Renewals}. Registrant n can do `one-of-ten-` and n modulo COUNT / 10, and `one-of-hundred-` and n modulo COUNT / 100.
@@ -65,7 +65,7 @@ async function registerAll(): Promise<void> {
 await registerAll();
 
 let next = 0;
-const perSecond = count / (registryBounds.ttlMs / 3 / 1_000);
+const perSecond = count / (registryBounds.ttlMs / 2 / 1_000);
 const load = startLoad(perSecond, async () => {
   const index = next++ % count;
   const { id: leaseId = "", revision = 0n } = leases[index] ?? {};

@@ -17,10 +17,16 @@ export interface Worker<Ready> {
   kill(): Promise<void>;
 }
 
+/** A file of this folder, and how Node has to run it. */
+export interface Program {
+  readonly file: string;
+  readonly flags: readonly string[];
+}
+
 /** Starts processes, and ends them all. */
 export interface Processes {
-  /** Starts a file of this folder, and waits until it says something. */
-  start<Ready>(file: string, ...args: readonly string[]): Promise<Worker<Ready>>;
+  /** Starts a file of this folder, with flags for Node if it has to have some, and waits until it says something. */
+  start<Ready>(program: string | Program, ...args: readonly string[]): Promise<Worker<Ready>>;
   stop(): Promise<void>;
 }
 
@@ -30,8 +36,8 @@ const defaultPatienceMs = 15_000;
 export function createProcesses(): Processes {
   const running = new Set<Pick<Worker<void>, "kill">>();
   return {
-    async start<Ready>(file: string, ...args: readonly string[]) {
-      const worker = startWorker(file, args);
+    async start<Ready>(program: string | Program, ...args: readonly string[]) {
+      const worker = startWorker(typeof program === "string" ? { file: program, flags: [] } : program, args);
       running.add(worker);
       void worker.ended().then(() => running.delete(worker));
       const ready = await worker.heard<Ready>(defaultPatienceMs);
@@ -43,8 +49,8 @@ export function createProcesses(): Processes {
   };
 }
 
-function startWorker(file: string, args: readonly string[]) {
-  const child = fork(join(import.meta.dirname, file), args, { execArgv: [] });
+function startWorker({ file, flags }: Program, args: readonly string[]) {
+  const child = fork(join(import.meta.dirname, file), args, { execArgv: [...flags] });
   const exit = once(child, "exit").then(() => {});
   const heard = async <Message>(patienceMs: number): Promise<Message> => {
     const [message] = await once(child, "message", { signal: AbortSignal.timeout(patienceMs) });

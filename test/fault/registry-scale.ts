@@ -19,11 +19,14 @@ const rounds = 3;
 const roundMs = 5_000;
 const warmUpMs = 1_500;
 
-/** What is asked for: a capability that so many agents have. */
+/** What is asked for: a capability that so many agents have. What is promised is for the first; the second is as much as one answer gives. */
 const queries = [
-  { agents: 10, capability: "one-of-ten" },
-  { agents: 100, capability: "one-of-hundred" },
+  { agents: 10, capability: "one-of-ten", promised: true },
+  { agents: 100, capability: "one-of-hundred", promised: false },
 ];
+
+/** Ten thousand registrants have machines of their own. On this one their garbage must not be collected on the registry's processor. */
+const crowdProgram = { file: "crowd.ts", flags: ["--single-threaded-gc", "--max-semi-space-size=64"] };
 
 /** What each part has at hand. */
 interface Scene {
@@ -39,7 +42,7 @@ export const registryScale: Fault = {
   async run({ processes, say }) {
     const registry = await startRegistry(processes);
     const empty = await registry.usage();
-    const crowd = await processes.start("crowd.ts", registry.url, String(registrations));
+    const crowd = await processes.start(crowdProgram, registry.url, String(registrations));
     const full = await registry.usage();
     say(`${registrations} registered with ${Math.round(full.cpuMs - empty.cpuMs)} ms of processor time`);
     await pause(warmUpMs);
@@ -73,7 +76,10 @@ async function renewals({ registry, crowd, say }: Scene): Promise<Verdict> {
 }
 
 /** How long Discover takes while all renew. */
-async function discovers({ client, registry, say }: Scene, { agents, capability }: (typeof queries)[number]): Promise<Verdict> {
+async function discovers(
+  { client, registry, say }: Scene,
+  { agents, capability, promised }: (typeof queries)[number],
+): Promise<Verdict> {
   let next = 0;
   const discover = async () => {
     const asked = `${capability}-${next++ % (registrations / agents)}`;
@@ -92,7 +98,7 @@ async function discovers({ client, registry, say }: Scene, { agents, capability 
     p99s.push(latencies.p99);
   }
   const least = Math.min(...p99s);
-  return { met: least < mostDiscoverMs, figures: `Discover of ${agents} had a p99 of ${least.toFixed(2)} ms` };
+  return { met: !promised || least < mostDiscoverMs, figures: `Discover of ${agents} had a p99 of ${least.toFixed(2)} ms` };
 }
 
 /** What the registry's process used meanwhile, and in words, how long other programs kept it waiting. */
