@@ -13,7 +13,7 @@ export interface AnswerInit {
   readonly taskId: string;
   readonly status: Status;
   /** The tool calls to tell of. Default: all that the events hold. */
-  readonly toolCalls?: ToolCall[];
+  readonly toolCalls?: ToolCall[] | undefined;
 }
 
 /** Events folded into one answer. */

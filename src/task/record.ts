@@ -238,8 +238,8 @@ export class TaskRecord {
   /** The log folded into one answer. */
   response(): TaskResponse {
     const { id: taskId, status } = this;
-    const waits = status === Status.REQUIRES_TOOL_CALL;
-    const answer = foldEvents(this.log.events, { taskId, status, ...(waits && { toolCalls: this.openToolCalls() }) });
+    const toolCalls = status === Status.REQUIRES_TOOL_CALL ? this.openToolCalls() : undefined;
+    const answer = foldEvents(this.log.events, { taskId, status, toolCalls });
     if (this.spending !== undefined) answer.spending = create(SpendingSchema, this.spending);
     return answer;
   }
