@@ -109,7 +109,7 @@ function checkRules(rules: unknown): readonly PolicyRule[] {
     checkList(`${at}.callers`, rule["callers"], callerProblem);
     if (rule["capabilities"] !== undefined) checkList(`${at}.capabilities`, rule["capabilities"], capabilityProblem);
     if (rule["methods"] !== undefined) checkList(`${at}.methods`, rule["methods"], methodProblem);
-    return rule as unknown as PolicyRule; // as just checked
+    return rule as unknown as PolicyRule; // its fields, checked one by one above, are those of a rule
   });
 }
 

@@ -228,6 +228,15 @@ for (const { tool, start } of balancers) {
     describe("grpc-js", () => {
       const agentService = "agent.v1.AgentService";
       type Reply = Record<string, unknown>;
+      interface Stub {
+        ProcessTask(
+          request: object,
+          options: grpc.CallOptions,
+          done: (error: grpc.ServiceError | null, reply?: Reply) => void,
+        ): void;
+        StreamResponse(request: object): grpc.ClientReadableStream<Reply>;
+        Converse(): grpc.ClientDuplexStream<object, Reply>;
+      }
 
       function stub() {
         const Client = grpc.makeClientConstructor(definitionOf(agentService), agentService);
@@ -236,15 +245,7 @@ for (const { tool, start } of balancers) {
           "grpc.ssl_target_name_override": "localhost", // TLS takes no address for a name (RFC 6066, section 3)
         });
         ends.push(() => client.close());
-        return client as unknown as {
-          ProcessTask(
-            request: object,
-            options: grpc.CallOptions,
-            done: (error: grpc.ServiceError | null, reply?: Reply) => void,
-          ): void;
-          StreamResponse(request: object): grpc.ClientReadableStream<Reply>;
-          Converse(): grpc.ClientDuplexStream<object, Reply>;
-        }; // made at run time from the contract
+        return client as unknown as Stub; // made at run time from the contract
       }
 
       const outcome = (request: object, options: grpc.CallOptions = {}) =>

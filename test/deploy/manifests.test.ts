@@ -1,14 +1,21 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
+import { defaultLimits } from "../../src/index.ts";
 import { root, runConvoke } from "../support/process.ts";
 
-/** As much of a manifest as is looked at. */
-interface Manifest {
-  readonly kind: string;
-  readonly metadata: { readonly name: string };
-  // biome-ignore lint/suspicious/noExplicitAny: a manifest of any kind; what is read is held against what it has to be
-  readonly spec: any;
+/** What stands at a path in a document: names and numbers with points between. Undefined when there is no such thing. */
+function at(value: unknown, path: string): unknown {
+  const step = (node: unknown, key: string) =>
+    typeof node === "object" && node !== null ? (Reflect.get(node, key) as unknown) : undefined; // a document's values are anything
+  return path.split(".").reduce(step, value);
+}
+
+/** The same for what has to be a list. */
+function listAt(value: unknown, path: string): unknown[] {
+  const found = at(value, path);
+  if (!Array.isArray(found)) throw new TypeError(`${path} is no list`);
+  return found;
 }
 
 const folder = join(root, "deploy");
@@ -19,85 +26,88 @@ function read(file: string): unknown[] {
   return documents.map((document) => document.toJS() as unknown); // whatever the file says
 }
 
-function manifests(file: string, kind: string): Manifest[] {
-  return (read(file) as Manifest[]).filter((each) => each.kind === kind); // a test that fails tells otherwise
+function manifests(file: string, kind: string): unknown[] {
+  return read(file).filter((each) => at(each, "kind") === kind);
 }
 
-test.each(readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".yaml")))(
-  "%s parses",
-  (file) => {
-    expect(read(file).length).toBeGreaterThan(0);
-  },
-);
+const documents = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".yaml"));
+
+test.each(documents)("%s parses", (file) => {
+  expect(read(file).length).toBeGreaterThan(0);
+});
 
 describe.each(["kubernetes/agents.yaml", "kubernetes/registry.yaml"])("%s", (file) => {
   const [deployment] = manifests(file, "Deployment");
-  const { template, selector } = deployment?.spec ?? {};
-  const [container] = template.spec.containers;
-  const args: string[] = container.args;
+  const pod = at(deployment, "spec.template");
+  const container = at(pod, "spec.containers.0");
+  const args = listAt(container, "args").map(String);
   const argument = (name: string) => args.find((each) => each.startsWith(`--${name}=`))?.split("=")[1];
-  const portNamed = (name: string) => container.ports.find((port: { name: string }) => port.name === name)?.containerPort;
+  const portNamed = (name: unknown) =>
+    at(
+      listAt(container, "ports").find((port) => at(port, "name") === name),
+      "containerPort",
+    );
 
   test("selects its own pods", () => {
-    expect(template.metadata.labels).toMatchObject(selector.matchLabels);
-    for (const { spec } of [...manifests(file, "Service"), ...manifests(file, "PodDisruptionBudget")]) {
-      expect(template.metadata.labels).toMatchObject(spec.selector.matchLabels ?? spec.selector);
+    const labels = at(pod, "metadata.labels");
+    expect(labels).toEqual(at(deployment, "spec.selector.matchLabels"));
+    for (const service of manifests(file, "Service")) expect(labels).toEqual(at(service, "spec.selector"));
+    for (const budget of manifests(file, "PodDisruptionBudget")) {
+      expect(labels).toEqual(at(budget, "spec.selector.matchLabels"));
     }
   });
 
   test("has its ports, probes and files where its arguments say", () => {
     expect(String(portNamed("grpc"))).toBe(argument("port"));
     expect(String(portNamed("probes"))).toBe(argument("probe-port"));
-    for (const { spec } of manifests(file, "Service")) {
-      for (const { port, targetPort } of spec.ports) expect([port, portNamed(targetPort)]).toEqual([port, port]);
+    for (const port of manifests(file, "Service").flatMap((service) => listAt(service, "spec.ports"))) {
+      expect(portNamed(at(port, "targetPort"))).toBe(at(port, "port"));
     }
-    const { readinessProbe, livenessProbe } = container;
-    expect(readinessProbe.grpc.port).toBe(portNamed("probes"));
-    expect(livenessProbe.httpGet).toEqual({ path: "/livez", port: "probes" });
-    const volumes = template.spec.volumes.map(({ name }: { name: string }) => name);
-    const paths = container.volumeMounts.map((mount: { name: string; mountPath: string }) => {
-      expect(volumes).toContain(mount.name);
-      return mount.mountPath;
-    });
+    expect(at(container, "readinessProbe.grpc.port")).toBe(portNamed("probes"));
+    expect(at(container, "livenessProbe.httpGet")).toEqual({ path: "/livez", port: "probes" });
+    const volumes = listAt(pod, "spec.volumes").map((volume) => at(volume, "name"));
+    const mounts = listAt(container, "volumeMounts");
+    for (const mount of mounts) expect(volumes).toContain(at(mount, "name"));
     for (const name of ["tls-cert", "tls-key", "client-ca"]) {
-      expect(paths.some((path: string) => argument(name)?.startsWith(`${path}/`))).toBe(true);
+      expect(mounts.some((mount) => argument(name)?.startsWith(`${at(mount, "mountPath")}/`))).toBe(true);
     }
   });
 
   test("has time to drain before it is killed", () => {
-    const waitSeconds = container.lifecycle?.preStop.sleep.seconds ?? 0;
-    expect(template.spec.terminationGracePeriodSeconds).toBeGreaterThan(waitSeconds + 30);
+    const waitSeconds = Number(at(container, "lifecycle.preStop.sleep.seconds") ?? 0);
+    const graceSeconds = defaultLimits.drainGraceMs / 1_000;
+    expect(Number(at(pod, "spec.terminationGracePeriodSeconds"))).toBeGreaterThan(waitSeconds + graceSeconds);
   });
 
   test("has arguments that the command line understands", async () => {
     const { code, stderr } = await runConvoke(args);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/\/tls\/\w+\.crt|agents\/agent\.ts/); // which are not here
+    expect(stderr).toMatch(/\/tls\/\w+\.crt/); // which is not here
     expect(stderr).not.toMatch(/unknown option|argument/);
   });
 });
 
 test.each(["istio/agents.yaml", "linkerd/agents.yaml"])("%s routes to ports that its Service has", (file) => {
-  const services = new Map(manifests(file, "Service").map(({ metadata, spec }) => [metadata.name, spec.ports[0].port]));
-  const named: [name: string, port: number][] = [];
-  for (const { spec } of manifests(file, "VirtualService")) {
-    for (const { destination } of spec.http.flatMap(({ route }: { route: object[] }) => route)) {
-      named.push([destination.host, destination.port.number]);
-    }
-  }
-  for (const { spec } of manifests(file, "GRPCRoute")) {
-    const backends = spec.rules.flatMap(({ backendRefs }: { backendRefs: object[] }) => backendRefs);
-    for (const { name, port } of [...spec.parentRefs, ...backends]) named.push([name, port]);
-  }
-  for (const { spec } of manifests(file, "DestinationRule")) expect(services.has(spec.host)).toBe(true);
-  expect(named.length).toBeGreaterThan(0);
-  for (const [name, port] of named) expect(services.get(name)).toBe(port);
+  const services = manifests(file, "Service").map((each) => [at(each, "metadata.name"), at(each, "spec.ports.0.port")]);
+  const routes = manifests(file, "VirtualService")
+    .flatMap((each) => listAt(each, "spec.http"))
+    .flatMap((rule) => listAt(rule, "route"))
+    .map((route) => [at(route, "destination.host"), at(route, "destination.port.number")]);
+  const grpcRoutes = manifests(file, "GRPCRoute");
+  const backends = grpcRoutes.flatMap((each) => listAt(each, "spec.rules")).flatMap((rule) => listAt(rule, "backendRefs"));
+  const named = [...grpcRoutes.flatMap((each) => listAt(each, "spec.parentRefs")), ...backends];
+  const used = [...routes, ...named.map((each) => [at(each, "name"), at(each, "port")])];
+  expect(used.length).toBeGreaterThan(0);
+  for (const each of used) expect(services).toContainEqual(each);
+  for (const rule of manifests(file, "DestinationRule"))
+    expect(services.map(([name]) => name)).toContain(at(rule, "spec.host"));
 });
 
 test("envoy/envoy.yaml routes to clusters that it has", () => {
-  const [{ static_resources: resources }] = read("envoy/envoy.yaml") as [{ static_resources: Manifest["spec"] }]; // as Envoy's bootstrap is
-  const clusters = resources.clusters.map(({ name }: { name: string }) => name);
-  const [filter] = resources.listeners[0].filter_chains[0].filters;
-  const { routes } = filter.typed_config.route_config.virtual_hosts[0];
-  expect(routes.map(({ route }: { route: { cluster: string } }) => route.cluster)).toEqual(clusters);
+  const [bootstrap] = read("envoy/envoy.yaml");
+  const clusters = listAt(bootstrap, "static_resources.clusters").map((cluster) => at(cluster, "name"));
+  const host = "static_resources.listeners.0.filter_chains.0.filters.0.typed_config.route_config.virtual_hosts.0";
+  const routes = listAt(bootstrap, `${host}.routes`);
+  expect(routes.length).toBeGreaterThan(0);
+  for (const route of routes) expect(clusters).toContain(at(route, "route.cluster"));
 });
