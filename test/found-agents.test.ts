@@ -284,6 +284,24 @@ describe("an endpoint whose record names an identity", () => {
   );
 });
 
+test("an endpoint on another machine gets no credentials in clear text", async () => {
+  const registry = await startRegistry();
+  await register(registryClient(registry.url), { name: "far", url: "http://10.0.0.1:50051" });
+  const found = find(registry, { waitForReady: false, metadata: { authorization: "Bearer secret" } });
+  const error = await failure(found.agent("far").process("x"));
+  expect(error.code).toBe(Code.Unavailable);
+  expect(error.rawMessage).toContain("http://10.0.0.1:50051 would get the authorization header in clear text");
+});
+
+test("a server that a name leads to is called over https when there are certificates", async () => {
+  const { port } = await startServer();
+  const dns = await startDns();
+  dns.zone.set("agents.test", [{ type: "A", address: "127.0.0.1" }]);
+  const agents = connect({ dns: { name: "agents.test", port, servers: [dns.address] }, tls: {} });
+  clients.add(agents);
+  expect((await failure(agents.process("x"))).code).toBe(Code.Unavailable); // it speaks clear text
+});
+
 test("the servers behind a name share the calls", async () => {
   const one = await startServer({ agents: [naming("one", "schedule")] });
   const dns = await startDns();

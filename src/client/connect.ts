@@ -33,12 +33,15 @@ export interface ServersOptions extends SharedOptions, ReachOptions, Pick<Balanc
 export interface DnsOptions extends SharedOptions, ReachOptions, Pick<TransportOptions, "tls"> {
   /**
    * The name and port: its A and AAAA records are the servers, as of a headless service of Kubernetes. Without a port, its SRV records are. They are
-   * called over https if there is a `tls`. An object says more, such as the SPIFFE ID that they have to prove.
+   * called over https if there is a `tls`, unless an object says otherwise. It says more, too, such as the SPIFFE ID that they have to prove.
    */
   readonly dns: string | DnsSourceOptions;
 }
 
-/** How to reach the agents that a registry knows. `metadata` goes to the registry, too. */
+/**
+ * How to reach the agents that a registry knows. `metadata` goes to the registry, too; with an `authorization` header in it, servers on
+ * other machines are called over https alone.
+ */
 export interface RegistryOptions extends Omit<SharedOptions, "agent" | "capability">, ReachOptions, RegistryAddress {}
 
 export type ConnectOptions = ServerOptions | ServersOptions | DnsOptions;
@@ -85,7 +88,8 @@ function connectServers({ urls, ...options }: ServersOptions): Agents {
 
 function connectDns({ dns, tls, ...options }: DnsOptions): Agents {
   const [defaults, reach] = apart(options);
-  const source = createDnsSource(typeof dns === "string" ? parseDns(dns, tls === undefined ? "http" : "https") : dns);
+  const scheme = tls === undefined ? "http" : "https";
+  const source = createDnsSource({ scheme, ...(typeof dns === "string" ? parseDns(dns) : dns) });
   const transport = createBalancedTransport({ ...reach, tls: tlsFor(tls), endpoints: discoveredFeed(source, {}) });
   const close = () => {
     transport.close();
@@ -128,10 +132,10 @@ function named(task: TaskInput): TaskInput {
   return { ...request, taskId: request.taskId || randomUUID() };
 }
 
-function parseDns(text: string, scheme: "http" | "https"): DnsSourceOptions {
+function parseDns(text: string): DnsSourceOptions {
   const [, name = "", port] = /^([^:/]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
   if (name === "") throw new TypeError(`"${text}" is no name; write name:port, or a name that has SRV records`);
-  return { name, scheme, ...(port !== undefined && { port: Number(port) }) };
+  return { name, ...(port !== undefined && { port: Number(port) }) };
 }
 
 function baseUrlOf(url: string): string {

@@ -3,7 +3,7 @@ import { reachBounds, resourceExhausted } from "../core/index.ts";
 import { verifySpiffeId } from "../identity/index.ts";
 import type { AgentEndpoint, AgentQuery, EndpointSource } from "../registry/index.ts";
 import type { CallDefaults, TaskInput } from "../web/index.ts";
-import { type ClientTls, type ClientTlsOptions, currentTls } from "../wire/index.ts";
+import { type ClientTls, type ClientTlsOptions, currentTls, isLoopbackName } from "../wire/index.ts";
 import { createAgents, type ReachedAgents } from "./agents.ts";
 import { createTarget, type Target } from "./reach/balanced-transport.ts";
 import { discoveredFeed } from "./reach/discovered-feed.ts";
@@ -46,7 +46,13 @@ export interface FoundAgentsOptions {
 
 /** The agents that a source finds. The source is closed with them. */
 export function createFoundAgents({ source, reach, tls, defaults, prepare }: FoundAgentsOptions): FoundAgents {
-  const targets = new Targets(source, { ...reach, tls: tlsFor(tls) });
+  const tlsOf = tlsFor(tls);
+  const hasCredentials = new Headers(defaults.metadata).has("authorization");
+  const checked = (endpoint: Endpoint) => {
+    if (hasCredentials) checkSecret(endpoint);
+    return tlsOf(endpoint);
+  };
+  const targets = new Targets(source, { ...reach, tls: checked });
   const find = (query: AgentQuery) => {
     const transport: Transport = {
       unary: (...args) => targets.get(query).unary(...args),
@@ -62,6 +68,13 @@ export function createFoundAgents({ source, reach, tls, defaults, prepare }: Fou
     watch: (query, options) => source.watch(query, options),
     close: () => targets.close(),
   };
+}
+
+/** Whose address the caller has not chosen gets no credentials that others could read on the way. @throws TypeError for such an endpoint. */
+function checkSecret({ url }: Endpoint): void {
+  const { protocol, host } = new URL(url);
+  if (protocol === "https:" || isLoopbackName(host)) return;
+  throw new TypeError(`${url} would get the authorization header in clear text`);
 }
 
 /** Whoever has to prove who it is does so with its certificate, whatever its host is called. */
