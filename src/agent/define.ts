@@ -65,7 +65,8 @@ export interface AgentDirectory {
    * An agent with this capability: the first other one of this server, else one of those that `serve({ discover })` finds, each call
    * where it is answered best.
    *
-   * @throws ConnectError NOT_FOUND when this server has none and finds none.
+   * @throws ConnectError NOT_FOUND when this server has none and has no registry to ask. Where it has one and nobody is there, the call
+   *   fails with UNAVAILABLE: there may be somebody later.
    */
   capability(name: string): AgentHandle;
 }

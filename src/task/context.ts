@@ -56,16 +56,19 @@ class Context implements AgentContext {
   }
 
   get log(): Logger {
-    const { agent, host } = this.#place;
-    const { trace } = this;
-    const names = { agent: agent.name, taskId: this.#task.id, ...(trace && { traceId: traceIdOf(trace) }) };
-    this.#log ??= host.log.child(names);
+    this.#log ??= this.#createLog();
     return this.#log;
   }
 
   get agents(): AgentDirectory {
     this.#agents ??= directoryOf(this.#place, this.#task, eventsOf);
     return this.#agents;
+  }
+
+  #createLog(): Logger {
+    const { agent, host } = this.#place;
+    const { trace } = this;
+    return host.log.child({ agent: agent.name, taskId: this.#task.id, ...(trace && { traceId: traceIdOf(trace) }) });
   }
 }
 
