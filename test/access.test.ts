@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import { Health } from "../gen/health/v1/health_pb.js";
 import { AgentService, RegistryService } from "../src/contract/index.ts";
 import { type CertificatePair, issueCertificate } from "../src/identity/index.ts";
 import { type AccessOptions, createTokenVerifier, defineAgent, definePolicy, type Server } from "../src/index.ts";
 import { type ClosableTransport, createTransport } from "../src/wire/index.ts";
-import { exampleAuthority } from "./support/authority.ts";
+import { exampleAuthority, signCertificate } from "./support/authority.ts";
 import { startServer } from "./support/server.ts";
 
 const domain = "spiffe://example.org/agent";
@@ -108,6 +108,29 @@ describe("without a policy", () => {
     expect(await refusalOf(callerOf(server, "ana").ask("whoami"))).toEqual([Code.Unauthenticated, "TRUST_DOMAIN"]);
   });
 
+  test.each<[what: string, names: string[], reason: string]>([
+    ["two URIs", [`${domain}/ana`, `${domain}/ben`], "CERTIFICATE_IDENTITY"],
+    ["a URI that is no SPIFFE id", ["https://example.org/ana"], "CERTIFICATE_IDENTITY"],
+    ["no URI", [], "CERTIFICATE_IDENTITY"],
+  ])("a certificate with %s is refused, also where callers may be anonymous", async (_what, names, reason) => {
+    const odd = { names: names.map((value) => ({ type: "url" as const, value })) };
+    certificates.set("odd", await signCertificate(authority, odd));
+    const server = await start({ trustDomains, allowAnonymous: true });
+    expect(await refusalOf(callerOf(server, "odd").ask("whoami"))).toEqual([Code.Unauthenticated, reason]);
+  });
+
+  test.each<[what: string, make: () => Promise<CertificatePair>]>([
+    [
+      "that has expired",
+      () => signCertificate(authority, { names: [{ type: "url", value: `${domain}/ana` }], untilMs: -60_000 }),
+    ],
+    ["of a foreign authority", async () => issueCertificate(await exampleAuthority(), { name: "ana" })],
+  ])("a certificate %s does not get as far as a call", async (_what, make) => {
+    certificates.set("odd", await make());
+    const server = await start({ trustDomains, allowAnonymous: true });
+    expect(await refusalOf(callerOf(server, "odd").ask("whoami"))).toEqual([Code.Unavailable, undefined]);
+  });
+
   test("a task is its caller's own: to another it is not there, and its id is free", async () => {
     const server = await start({ trustDomains });
     const [ana, ben] = [callerOf(server, "ana"), callerOf(server, "ben")];
@@ -187,19 +210,44 @@ describe("a policy", () => {
   });
 });
 
-test("a bearer token is the other way to be known, and one that does not verify is refused", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "convoke-access-"));
-  const { privateKey, publicKey } = await generateKeyPair("ES256", { extractable: true });
-  const file = join(folder, "keys.json");
-  writeFileSync(file, JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: "one", alg: "ES256" }] }));
+describe("a bearer token", () => {
   const [issuer, audience] = ["https://issuer.example", "https://agents.example"];
-  const tokens = await createTokenVerifier({ issuer, audience, keys: { file } });
-  const server = await start({ tokens, policy: definePolicy([{ callers: [`${issuer}#ana`] }]) });
-  const claims = new SignJWT({ iss: issuer, aud: audience, sub: "ana" }).setExpirationTime("5 minutes");
-  const token = await claims.setProtectedHeader({ alg: "ES256", kid: "one" }).sign(privateKey);
+  const folder = mkdtempSync(join(tmpdir(), "convoke-access-"));
+  let privateKey: CryptoKey;
+  let server: Server;
+
+  beforeAll(async () => {
+    const pair = await generateKeyPair("ES256", { extractable: true });
+    privateKey = pair.privateKey;
+    const file = join(folder, "keys.json");
+    writeFileSync(file, JSON.stringify({ keys: [{ ...(await exportJWK(pair.publicKey)), kid: "one", alg: "ES256" }] }));
+    const tokens = await createTokenVerifier({ issuer, audience, keys: { file } });
+    server = await start({ tokens, policy: definePolicy([{ callers: [`${issuer}#ana`] }]) });
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  const sign = (claims: JWTPayload, expires = "5 minutes") =>
+    new SignJWT({ iss: issuer, aud: audience, sub: "ana", ...claims })
+      .setExpirationTime(expires)
+      .setProtectedHeader({ alg: "ES256", kid: "one" })
+      .sign(privateKey);
   const withToken = (value: string) => callerOf(server, undefined, { authorization: `Bearer ${value}` });
-  expect(await withToken(token).ask("whoami")).toBe(`${issuer}#ana by token`);
-  const [code] = await refusalOf(withToken(`${token.slice(0, -8)}AAAAAAAA`).ask("whoami"));
-  expect(code).toBe(Code.Unauthenticated);
-  rmSync(folder, { recursive: true });
+
+  test("is the other way to be known", async () => {
+    expect(await withToken(await sign({})).ask("whoami")).toBe(`${issuer}#ana by token`);
+  });
+
+  test.each<[what: string, reason: string, make: () => Promise<string> | string]>([
+    ["of another issuer", "TOKEN_ISSUER", () => sign({ iss: "https://other.example" })],
+    ["for another audience", "TOKEN_AUDIENCE", () => sign({ aud: "https://other.example" })],
+    ["that has expired", "TOKEN_EXPIRED", () => sign({}, "-5 minutes")],
+    [
+      "of algorithm none",
+      "TOKEN_ALGORITHM",
+      () => new UnsecuredJWT({ iss: issuer, aud: audience, sub: "ana" }).setExpirationTime("5 minutes").encode(),
+    ],
+    ["whose signature is another", "TOKEN_INVALID", async () => `${(await sign({})).slice(0, -8)}AAAAAAAA`],
+  ])("%s is refused", async (_what, reason, make) => {
+    expect(await refusalOf(withToken(await make()).ask("whoami"))).toEqual([Code.Unauthenticated, reason]);
+  });
 });
