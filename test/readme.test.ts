@@ -8,6 +8,7 @@ import schedule from "../examples/team/schedule.ts";
 import summarize from "../examples/team/summarize.ts";
 import triage from "../examples/team/triage.ts";
 import { defaultLimits, defineAgent, type Server } from "../src/index.ts";
+import { convoke, runConvoke } from "./support/process.ts";
 import { registryClient, watchRegistry } from "./support/registry.ts";
 import { startServer } from "./support/server.ts";
 
@@ -96,6 +97,21 @@ test("the agents of a registry are found and called", async () => {
   const at = (code: string) => code.replace("http://localhost:50050", registry.url);
   expect(await runPieces(at(piece("createRegistrySource")))).toBe(`[ 'shout at ${url}' ]\n`);
   expect(await runPieces(at(piece("found.capability")))).toBe("HELLO\n");
+});
+
+test("certificates are made, served with and called with by the lines that say so", async () => {
+  const [, lines = ""] = /### Certificates[\s\S]*?```\n([\s\S]*?)```/.exec(readme) ?? [];
+  const commands = lines.split("\n").flatMap((line) => /^convoke (.*?)(?:\s+#.*)?$/.exec(line)?.[1] ?? []);
+  const words = (command = "") => [...command.matchAll(/"([^"]*)"|\S+/g)].map(([word, quoted]) => quoted ?? word);
+  const [serve, call] = commands.splice(-2);
+  writeFileSync(join(folder, "agent.ts"), piece("async *run"));
+  for (const command of commands) expect(await runConvoke(words(command), { cwd: folder })).toMatchObject({ code: 0 });
+  const { child, exit, seen } = convoke([...words(serve), "--port", "0"], { cwd: folder });
+  const [, port = ""] = await seen(/ on https:\/\/\S+:(\d+)\n/);
+  const answer = await runConvoke(words(call?.replace("50051", port)), { cwd: folder });
+  expect(answer).toMatchObject({ code: 0, stdout: "HELLO\n" });
+  child.kill("SIGTERM");
+  await exit;
 });
 
 test("the wire alone serves and calls", async () => {
