@@ -12,6 +12,9 @@ const buildMark = join(root, "dist/.convoke-built");
 /** The lock file lists the binaries of this platform alone; elsewhere npm resolves the same exact versions anew. */
 const lockCovers = process.platform === "linux" && process.arch === "x64";
 
+const { allowScripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const scripted = Object.keys(allowScripts);
+
 function digest(files) {
   const hash = createHash("sha256");
   for (const file of files)
@@ -40,7 +43,10 @@ function run(command, args) {
 const wanted = digest(["package.json", ...(lockCovers ? ["package-lock.json"] : [])]);
 if (!marked(installMark, wanted)) {
   process.stderr.write("Installing dependencies …\n");
-  run("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error", ...(lockCovers ? [] : ["--no-package-lock"])]);
+  // Scripts of the few that need theirs, by name: npm below 11 would compile better-sqlite3, which brings its binaries along.
+  const lock = lockCovers ? [] : ["--no-package-lock"];
+  run("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", ...lock]);
+  run("npm", ["rebuild", "--loglevel=error", ...scripted]);
   writeFileSync(installMark, digest(["package.json", ...(lockCovers ? ["package-lock.json"] : [])]));
 }
 
