@@ -1,8 +1,9 @@
 import { durationFromMs, durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import {
   AgentService,
   BadRequestSchema,
+  type DiscoverResponse,
   ErrorInfoSchema,
   PreconditionFailureSchema,
   RegistryService,
@@ -11,6 +12,7 @@ import {
 import { unavailable } from "../src/core/index.ts";
 import { contractOf } from "../src/registry/index.ts";
 import { createMemoryStore } from "../src/store/index.ts";
+import { createTransport } from "../src/wire/index.ts";
 import { discoverUrls, register, registration, registryClient, startRegistry, watchRegistry } from "./support/registry.ts";
 
 const ana = "spiffe://example.org/ana";
@@ -33,6 +35,34 @@ const fields = (error: ConnectError) =>
   error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations.map(({ field }) => field));
 
 describe("a lease", () => {
+  test("reads the same in protobuf, which is written from the store's bytes, and in JSON, also with contracts and a later load", async () => {
+    const { url, client } = await startRegistry();
+    const contract = contractOf([AgentService]);
+    const { id: leaseId, revision } = await register(client, {
+      zone: "a",
+      identity: ana,
+      contractSha256: contract.sha256,
+      contract,
+    });
+    await register(client, { url: "http://10.0.0.2:50051" });
+    await client.renew({ leaseId, revision, load: { inFlight: 3, capacity: 300 } });
+    const json = createTransport({ baseUrl: url, protocol: "connect", codec: "json" });
+    const query = { capability: "schedule", includeContracts: true };
+    const byPlace = ({ agents, contracts }: DiscoverResponse) => ({
+      agents: agents.toSorted((one, other) => (one.lease?.id ?? "").localeCompare(other.lease?.id ?? "")),
+      contracts,
+    });
+    const inProtobuf = byPlace(await client.discover(query));
+    expect(inProtobuf).toEqual(byPlace(await createClient(RegistryService, json).discover(query)));
+    expect(inProtobuf.agents).toHaveLength(2);
+    expect(inProtobuf.agents.find(({ lease }) => lease?.id === leaseId)).toMatchObject({
+      lease: { revision },
+      load: { inFlight: 3, capacity: 300 },
+    });
+    expect(inProtobuf.contracts.map(({ sha256 }) => sha256)).toEqual([contract.sha256]);
+    json.close();
+  });
+
   test("is found as it was registered, with its revision and load", async () => {
     const { client } = await startRegistry();
     const startMs = Date.now();

@@ -3,6 +3,7 @@ import { resolveLimits } from "../core/index.ts";
 import { type ServeOptions, type Server, serve } from "../server/index.ts";
 import { type AccessFlags, type ServerAccess, withAccess } from "./access.ts";
 import { isCode, UsageError } from "./failure.ts";
+import { boundYoungGeneration } from "./young-generation.ts";
 
 /** The options of every command that serves. */
 export interface ListenOptions extends AccessFlags {
@@ -52,6 +53,7 @@ export async function listen(
   { tls, access }: ServerAccess,
 ): Promise<Server> {
   const { port, host, probePort, limit, logLevel, logFormat } = options;
+  boundYoungGeneration();
   try {
     return await serve({
       ...what,

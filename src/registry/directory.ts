@@ -1,7 +1,7 @@
 import type { RegisteredAgent } from "../contract/index.ts";
 import { waitFor } from "../core/index.ts";
 import type { LeaseChange } from "../store/index.ts";
-import { placeOfKey, readLoad, readRecord } from "./record.ts";
+import { placeOfKey, readLoad, readRecord, writeRevision } from "./record.ts";
 
 /** A registration as the directory holds it. Nobody else changes the message, and it changes the load alone. */
 export interface DirectoryEntry {
@@ -11,6 +11,9 @@ export interface DirectoryEntry {
   readonly place: string;
   readonly revision: bigint;
   readonly agent: RegisteredAgent;
+  /** The value of its lease as it is now, and what is put behind it to say the revision. */
+  value: Uint8Array;
+  readonly revisionBytes: Uint8Array;
 }
 
 /** What listeners are told, before anybody can ask for it. */
@@ -88,12 +91,13 @@ export class Directory {
     if (before?.revision === revision) {
       const load = readLoad(value);
       if (load !== undefined) before.agent.load = load;
+      before.value = value;
       this.#tell({ case: "put", entry: before, loadOnly: true });
       return;
     }
     const agent = readRecord(value, revision);
     if (agent === undefined) return;
-    const entry: DirectoryEntry = { key, place, revision, agent };
+    const entry: DirectoryEntry = { key, place, revision, agent, value, revisionBytes: writeRevision(revision) };
     this.#entries.set(place, entry);
     if (before !== undefined) this.#count(before, -1);
     this.#count(entry, 1);

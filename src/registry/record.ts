@@ -64,6 +64,47 @@ export function readLoad(value: Uint8Array): Load | undefined {
   }
 }
 
+/** What a record lacks, as a message of its type to be put behind it. */
+export function writeRevision(revision: bigint): Uint8Array {
+  return toBinary(RegisteredAgentSchema, create(RegisteredAgentSchema, { lease: { revision } }));
+}
+
+/** Registrations as the store has them. */
+type Written = Readonly<Record<"value" | "revisionBytes", Uint8Array>>;
+
+/** DiscoverResponse in binary: some registrations, then `rest`. */
+export function writeDiscovered(found: readonly Written[], rest: Uint8Array): Uint8Array {
+  const most = found.reduce(
+    (sum, { value, revisionBytes }) => sum + maxHeadBytes + value.length + revisionBytes.length,
+    rest.length,
+  );
+  const bytes = Buffer.allocUnsafe(most);
+  let at = 0;
+  for (const { value, revisionBytes } of found) {
+    bytes[at++] = agentsTag;
+    at = writeVarint(bytes, at, value.length - prefixBytes + revisionBytes.length);
+    bytes.set(value.subarray(prefixBytes), at);
+    at += value.length - prefixBytes;
+    bytes.set(revisionBytes, at);
+    at += revisionBytes.length;
+  }
+  bytes.set(rest, at);
+  return bytes.subarray(0, at + rest.length);
+}
+
+/** The tag of `DiscoverResponse.agents`: field 1, length-delimited. */
+const agentsTag = 0x0a;
+/** The tag, and a length of up to five bytes. */
+const maxHeadBytes = 6;
+
+/** Base 128, the low bits first (protobuf encoding, "Base 128 Varints"). @returns where it ends. */
+function writeVarint(bytes: Uint8Array, at: number, value: number): number {
+  let [end, rest] = [at, value];
+  for (; rest > 0x7f; rest >>>= 7) bytes[end++] = (rest & 0x7f) | 0x80;
+  bytes[end++] = rest;
+  return end;
+}
+
 function stayingEnd(value: Buffer): number {
   return prefixBytes + value.readUInt32BE();
 }

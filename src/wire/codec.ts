@@ -6,6 +6,7 @@ import {
   fromJsonString,
   type JsonReadOptions,
   type JsonWriteOptions,
+  type Message,
   type MessageShape,
   toBinary,
   toJsonString,
@@ -37,6 +38,18 @@ export function createCodec<Desc extends DescMessage>(name: CodecName, desc: Des
   return factories[name](desc, options);
 }
 
+/** Messages whose binary form is known. */
+const binaryForms = new WeakMap<object, Uint8Array>();
+
+/**
+ * Hands the wire a message together with its binary form, for who has that at hand: it is sent as it is, and changes to the message after this
+ * are not. Read as an object, and written as JSON, the message speaks for itself.
+ */
+export function withBinaryForm<M extends Message>(message: M, form: Uint8Array): M {
+  binaryForms.set(message, form);
+  return message;
+}
+
 function createProtoCodec<Desc extends DescMessage>(desc: Desc, { binary, decodeFailure }: CodecOptions): Codec<Desc> {
   return {
     decode(bytes) {
@@ -47,6 +60,8 @@ function createProtoCodec<Desc extends DescMessage>(desc: Desc, { binary, decode
       }
     },
     encode(message) {
+      const known = binaryForms.get(message);
+      if (known !== undefined) return known;
       try {
         return toBinary(desc, message, binary);
       } catch (thrown) {

@@ -3,6 +3,7 @@ export type { TransportOptions } from "./client/options.ts";
 export type { Attempt, AttemptEnd, Route, RoutedCall, Router } from "./client/route.ts";
 export { type ClosableTransport, createRoutedTransport, createTransport, openSession } from "./client/transport.ts";
 export { type ClientTls, type ClientTlsOptions, currentTls, PeerRefused } from "./client-tls.ts";
+export { withBinaryForm } from "./codec.ts";
 export type {
   ClientExchange,
   ClientRequest,

@@ -1,9 +1,10 @@
 /**
- * A registry, as a process.
+ * A registry, as a process like `convoke registry`.
  *
  * Usage: registry-process.ts PORT, started with an IPC channel: it says `{ port }`, and answers what it is told with a {@link Usage}.
  */
 import { existsSync, readFileSync } from "node:fs";
+import { boundYoungGeneration } from "../../src/cli/young-generation.ts";
 import { serve } from "../../src/index.ts";
 
 /** What the process has used. */
@@ -29,6 +30,7 @@ function waitedMs(): number {
 }
 
 const schedstat = "/proc/self/schedstat";
+boundYoungGeneration();
 const [port = "0"] = process.argv.slice(2);
 const server = await serve({ agents: [], registry: true, port: Number(port), log: { level: "silent" } });
 process.on("message", () => void process.send?.(usage()));

@@ -13,7 +13,7 @@ const registrations = 10_000;
 const mostShareOfCore = 0.1;
 const mostDiscoverMs = 5;
 const discoversPerSecond = 200;
-/** Each figure is taken so often and the best counts: what other programs do to it comes and goes, what the registry does stays. */
+/** Each figure is taken so often, and the median counts: what other programs do to it comes and goes, what the registry does stays. */
 const rounds = 3;
 /** Longer than it takes until the registry collects its garbage. */
 const roundMs = 5_000;
@@ -25,8 +25,14 @@ const queries = [
   { agents: 100, capability: "one-of-hundred" },
 ];
 
-/** Ten thousand registrants have machines of their own. On this one their garbage must not be collected on the registry's processor. */
-const crowdProgram = { file: "crowd.ts", flags: ["--single-threaded-gc", "--max-semi-space-size=64"] };
+/**
+ * Ten thousand registrants have machines of their own. Their garbage must not be collected on the registry's processor, and V8 would mark theirs
+ * three times a second, as if it grew.
+ */
+const crowdProgram = {
+  file: "crowd.ts",
+  flags: ["--single-threaded-gc", "--max-semi-space-size=64", "--no-incremental-marking"],
+};
 
 /** What each part has at hand. */
 interface Scene {
@@ -71,8 +77,8 @@ async function renewals({ registry, crowd, say }: Scene): Promise<Verdict> {
     shares.push(usedMs / elapsedMs);
     say(`${Math.round(perSecond)} renewals/s: ${percent(usedMs / elapsedMs)} of a core${waited}`);
   }
-  const least = Math.min(...shares);
-  return { met: least < mostShareOfCore, figures: `renewals took ${percent(least)} of a core` };
+  const share = median(shares);
+  return { met: share < mostShareOfCore, figures: `renewals took ${percent(share)} of a core` };
 }
 
 /** How long Discover takes while all renew. */
@@ -94,8 +100,8 @@ async function discovers({ client, registry, say }: Scene, { agents, capability 
     say(`Discover of ${agents}, ${discoversPerSecond}/s: p50 ${p50} ms, p99 ${p99} ms, longest ${max} ms${waited}`);
     p99s.push(latencies.p99);
   }
-  const least = Math.min(...p99s);
-  return { met: least < mostDiscoverMs, figures: `Discover of ${agents} had a p99 of ${least.toFixed(2)} ms` };
+  const p99 = median(p99s);
+  return { met: p99 < mostDiscoverMs, figures: `Discover of ${agents} had a p99 of ${p99.toFixed(2)} ms` };
 }
 
 /** What the registry's process used meanwhile, and in words, how long other programs kept it waiting. */
@@ -105,6 +111,10 @@ async function during(registry: RegistryProcess, work: () => Promise<void>): Pro
   const after = await registry.usage();
   const waitedMs = Math.round(after.waitedMs - before.waitedMs);
   return { usedMs: after.cpuMs - before.cpuMs, waited: waitedMs > 0 ? ` (it waited ${waitedMs} ms for a processor)` : "" };
+}
+
+function median(figures: readonly number[]): number {
+  return figures.toSorted((one, other) => one - other)[Math.floor(figures.length / 2)] ?? Number.NaN;
 }
 
 function percent(share: number): string {
