@@ -42,8 +42,10 @@ export {
   type ServerOptions,
   type ServersOptions,
   staticFeed,
+  type ThreadVerifyOptions,
+  type VerifiedThread,
 } from "./client/index.ts";
-export { SourceRange_Unit, Status } from "./contract/index.ts";
+export { Proof, SourceRange_Unit, Status } from "./contract/index.ts";
 export { type AgentEvent, type Budget, defaultLimits, type Hop, type Limits, type TraceContext } from "./core/index.ts";
 export {
   type CallerIdentity,
@@ -63,6 +65,19 @@ export {
   watchPolicy,
 } from "./identity/index.ts";
 export {
+  type AppendOptions as ThreadAppendOptions,
+  createThreads,
+  type EntryAuthor,
+  type EntryInit,
+  type FoundEntries,
+  type FoundEntry,
+  type PageOptions,
+  type ThreadPage,
+  type ThreadQuery,
+  type Threads,
+  type ThreadsOptions,
+} from "./memory/index.ts";
+export {
   type AgentEndpoint,
   type AgentQuery,
   type ContractDifference,
@@ -77,6 +92,7 @@ export {
 } from "./registry/index.ts";
 export {
   type AccessOptions,
+  type MemoryServeOptions,
   type RegisterOptions,
   type RegistryServeOptions,
   type ServeOptions,
@@ -98,5 +114,14 @@ export {
   type Store,
 } from "./store/index.ts";
 export type { LogOptions } from "./telemetry/index.ts";
-export type { CallBudget, CallOptions, TaskInput } from "./web/index.ts";
+export type {
+  CallBudget,
+  CallOptions,
+  EntryInput,
+  MemoryCallOptions,
+  MemorySearchOptions,
+  MemoryThread,
+  TaskInput,
+  ThreadState,
+} from "./web/index.ts";
 export type { CorsOptions, TlsOptions } from "./wire/index.ts";

@@ -22,6 +22,39 @@ export {
 export type { Envelope, Hop, Spending } from "../../gen/agent/v1/envelope_pb.js";
 export { EnvelopeSchema, SpendingSchema } from "../../gen/agent/v1/envelope_pb.js";
 export type {
+  AppendRequest,
+  AppendResponse,
+  Author,
+  NewEntry,
+  Origin,
+  ReadRequest,
+  ReadResponse,
+  SearchRequest,
+  SearchResponse,
+  SearchResult,
+  TailRequest,
+  TailResponse,
+  ThreadEntry,
+  VerifyRequest,
+  VerifyResponse,
+} from "../../gen/agent/v1/memory_service_pb.js";
+export {
+  AppendRequestSchema,
+  AppendResponseSchema,
+  AuthorSchema,
+  MemoryService,
+  NewEntrySchema,
+  OriginSchema,
+  Proof,
+  ReadResponseSchema,
+  SearchRequestSchema,
+  SearchResponseSchema,
+  SearchResultSchema,
+  TailResponseSchema,
+  ThreadEntrySchema,
+  VerifyResponseSchema,
+} from "../../gen/agent/v1/memory_service_pb.js";
+export type {
   AgentCard,
   Contract,
   DeregisterRequest,

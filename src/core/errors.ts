@@ -81,6 +81,11 @@ export function outOfRange(message: string): ConnectError {
   return failure(Code.OutOfRange, message);
 }
 
+/** DATA_LOSS with an ErrorInfo whose `reason` programs can compare: what was kept is not as it was. */
+export function dataLoss(message: string, info: Pick<ErrorInfo, "reason" | "metadata">, options?: ErrorOptions): ConnectError {
+  return failure(Code.DataLoss, message, { ...options, details: [detail(ErrorInfoSchema, { ...info, domain: errorDomain })] });
+}
+
 /** CANCELLED: the caller, or the last of them, stopped it. */
 export function cancelled(message: string): ConnectError {
   return failure(Code.Canceled, message);

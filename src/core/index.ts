@@ -1,4 +1,5 @@
 export { type Backoff, type BackoffOptions, createBackoff, type Random } from "./backoff.ts";
+export { type ChainPlace, chainBytes, chainFault, isThreadDamaged, threadDamaged } from "./chain.ts";
 export { errorDetails, toRpcStatus } from "./details.ts";
 export {
   type Budget,
@@ -14,6 +15,7 @@ export {
 export {
   alreadyExists,
   cancelled,
+  dataLoss,
   deadlineExceeded,
   errorDomain,
   type FieldViolation,
@@ -42,5 +44,6 @@ export {
   storeBounds,
   wireBounds,
 } from "./limits.ts";
+export { memoryBounds } from "./memory-bounds.ts";
 export { type Due, timers } from "./timer-wheel.ts";
 export { waitFor } from "./wait.ts";

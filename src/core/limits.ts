@@ -67,6 +67,11 @@ export const defaultLimits = {
   /** Turns that wait in one Converse stream. */
   maxQueuedTurns: 16,
 
+  /** Entries that a thread of shared memory keeps: whoever appends first holds the ids of all. */
+  maxThreadEntries: 100_000,
+  /** Text that the search of shared memory has in its index, in bytes; what was taken in first leaves first. It costs three times its size. */
+  maxSearchIndexBytes: 64 * 1024 * 1024,
+
   /** Characters of task_id, agent_id, conversation_id and call_id. */
   maxIdChars: 128,
   /** Entries of a request's metadata. */

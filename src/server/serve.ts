@@ -6,8 +6,9 @@ import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflec
 import { Health as HealthService } from "../../gen/health/v1/health_pb.js";
 import { type Agent, cardOf } from "../agent/index.ts";
 import type { RegistryOptions } from "../client/index.ts";
-import { AgentService, RegistryService } from "../contract/index.ts";
+import { AgentService, MemoryService, RegistryService } from "../contract/index.ts";
 import { type Limits, resolveLimits } from "../core/index.ts";
+import type { Memory } from "../memory/index.ts";
 import type { Registry } from "../registry/index.ts";
 import { drainingError, TaskRuntime } from "../task/index.ts";
 import { createLogger, type LogOptions } from "../telemetry/index.ts";
@@ -19,6 +20,7 @@ import { createElsewhere, type Elsewhere } from "./elsewhere.ts";
 import { createFirstContract } from "./first-contract.ts";
 import { createFront } from "./front.ts";
 import { createHealth, type Health } from "./health.ts";
+import { createServerMemory, type MemoryServeOptions } from "./memory-service.ts";
 import { createPage, type PageHandler } from "./page.ts";
 import { startProbes } from "./probes.ts";
 import { createReflection } from "./reflection.ts";
@@ -28,7 +30,7 @@ import { closeOnSignals } from "./signals.ts";
 import { currentOf, followFiles, type MaybeWatched } from "./watched.ts";
 
 export interface ServeOptions {
-  /** The agents, with distinct names; at least one, unless the server is a registry. The first answers calls that name none. */
+  /** The agents, with distinct names; at least one, unless the server is a registry or has `memory`. The first answers calls that name none. */
   readonly agents: readonly Agent[];
   /** Default 50051; 0 picks a free port. */
   readonly port?: number;
@@ -54,6 +56,11 @@ export interface ServeOptions {
   readonly services?: (router: ConnectRouter) => void;
   /** Serves a registry on the same port, in which agents register and are found. Default false. */
   readonly registry?: boolean | RegistryServeOptions;
+  /**
+   * Serves shared memory on the same port: threads that all callers of the server read and append to, as far as `access` lets them. Default: when
+   * there are agents.
+   */
+  readonly memory?: boolean | MemoryServeOptions;
   /** Registers every agent, renews while the server runs and ends it when the server drains. Default: agents are not registered. */
   readonly register?: RegisterOptions;
   /**
@@ -123,6 +130,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     await listener.close();
     await probes.close();
     parts.registry?.close();
+    parts.memory?.close();
     log.info("stopped");
   };
   const server: Server = {
@@ -147,6 +155,7 @@ interface Parts {
   readonly health: Health;
   readonly runtime: TaskRuntime;
   readonly registry: Registry | undefined;
+  readonly memory: Memory | undefined;
   readonly registration: ServerRegistration | undefined;
   readonly elsewhere: Elsewhere;
   /** Refuses what is new and ends what only waits. */
@@ -159,6 +168,7 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
   const agents = checkAgents(options);
   const access = createAccess(options.access);
   const registry = createServerRegistry(options.registry, { access, log });
+  const memory = createServerMemory(options.memory ?? agents.length > 0, { access, log, limits });
   const elsewhere = createElsewhere({ ...options, hasRegistry: registry !== undefined });
   const runtime = new TaskRuntime({ agents, limits, log, elsewhere: elsewhere.find });
   const idle = new AbortController();
@@ -178,6 +188,7 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
         router.service(FirstAgentService, createFirstContract(agentService));
       }
       if (registry !== undefined) router.service(RegistryService, registry.service);
+      if (memory !== undefined) router.service(MemoryService, memory.service);
       router.service(HealthService, health.service);
       router.service(ServerReflection, reflection.v1);
       router.service(ServerReflectionAlpha, reflection.v1alpha);
@@ -191,6 +202,7 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
     health,
     runtime,
     registry,
+    memory,
     elsewhere,
     registration: options.register && createRegistration(options.register, registered),
     page: (options.page ?? agents.length > 0) ? createPage(agents.map(cardOf)) : undefined,
@@ -199,6 +211,7 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
       runtime.close(drainingError());
       idle.abort(drainingError());
       registry?.drain(drainingError());
+      memory?.drain(drainingError());
     },
     stop() {
       runtime.stopAll(drainingError());
@@ -207,8 +220,8 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
   };
 }
 
-function checkAgents({ agents, registry = false }: ServeOptions): readonly Agent[] {
-  if (agents.length === 0 && registry === false)
+function checkAgents({ agents, registry = false, memory = false }: ServeOptions): readonly Agent[] {
+  if (agents.length === 0 && registry === false && memory === false)
     throw new TypeError("serve needs at least one agent: serve({ agents: [defineAgent({ … })] })");
   const names = agents.map((agent) => agent.name);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);

@@ -1,5 +1,6 @@
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
-import { type AgentCalls, type CallDefaults, createAgentCalls } from "./calls.ts";
+import type { CallDefaults } from "./call-options.ts";
+import { type AgentCalls, createAgentCalls } from "./calls.ts";
 import { networkFailures } from "./network.ts";
 
 /** How to reach the server, and what holds for every call. */

@@ -7,7 +7,7 @@ import { callPolicy } from "./call-policy.ts";
 import { CallRoute, type RouteHost, type RouteOptions } from "./call-route.ts";
 import { EndpointSet } from "./endpoint-set.ts";
 import { hedge } from "./hedge.ts";
-import { isDeclaredIdempotent, namesItsTask, runsTasks } from "./idempotency.ts";
+import { hasKeys, isDeclaredIdempotent, takesKeys } from "./idempotency.ts";
 import type { Member } from "./member.ts";
 import type { ReachSettings } from "./options.ts";
 import { type Picker, pickers } from "./picker.ts";
@@ -57,7 +57,7 @@ export class Balancer implements Router, RouteHost {
     this.budget.offered(nowMs);
     const { method, message, contextValues, signal } = call;
     const { declared, plain, again } = this.#optionsOf(method);
-    const asIs = again !== plain && namesItsTask(message) ? again : plain;
+    const asIs = again !== plain && hasKeys(message) ? again : plain;
     const policy = contextValues?.get(callPolicy);
     const options = policy === undefined ? asIs : { ...asIs, ...policy };
     const { hedging } = this.settings;
@@ -143,7 +143,7 @@ export class Balancer implements Router, RouteHost {
         attemptTimeoutMs: declared ? attemptTimeoutMs : undefined,
         maxAttempts: retry.maxAttempts,
       };
-      options = { declared, plain, again: !declared && runsTasks(method) ? { ...plain, idempotent: true } : plain };
+      options = { declared, plain, again: !declared && takesKeys(method) ? { ...plain, idempotent: true } : plain };
       this.#methods.set(method, options);
     }
     return options;

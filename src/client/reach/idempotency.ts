@@ -6,20 +6,31 @@ export function isDeclaredIdempotent({ idempotency }: DescMethod): boolean {
   return idempotency === Level.NO_SIDE_EFFECTS || idempotency === Level.IDEMPOTENT;
 }
 
-/** Methods of the contract that run a task once for each `task_id`, in its present and its first form. */
-const taskMethods: ReadonlySet<string> = new Set(
-  ["agent.v1.AgentService", "agent.AgentService"].flatMap((service) => [`${service}.ProcessTask`, `${service}.StreamResponse`]),
-);
+/** Methods of the contract, in its present and its first form, that do something once for each key: a `task_id`, ids of entries. */
+const keyedMethods: ReadonlySet<string> = new Set([
+  ...["agent.v1.AgentService", "agent.AgentService"].flatMap((service) => [
+    `${service}.ProcessTask`,
+    `${service}.StreamResponse`,
+  ]),
+  "agent.v1.MemoryService.Append",
+]);
 
-/** Its requests may name the task that they want: see {@link namesItsTask}. */
-export function runsTasks({ parent, name }: DescMethod): boolean {
-  return taskMethods.has(`${parent.typeName}.${name}`);
+/** Its requests may have keys: see {@link hasKeys}. */
+export function takesKeys({ parent, name }: DescMethod): boolean {
+  return keyedMethods.has(`${parent.typeName}.${name}`);
 }
 
 /**
- * The request names its task: whoever sends it again attaches to that task (`proto/agent/v1/agent.proto`). The method cannot be
- * declared idempotent, because a request without a `task_id` is a new task each time.
+ * The request names its task, or all entries that it appends: whoever sends it again attaches to that task, and is told of those entries
+ * (`proto/agent/v1`). The methods cannot be declared idempotent, because a request without keys is a new one each time.
  */
-export function namesItsTask(message: Message | undefined): boolean {
-  return message !== undefined && "taskId" in message && typeof message.taskId === "string" && message.taskId !== "";
+export function hasKeys(message: Message | undefined): boolean {
+  if (message === undefined) return false;
+  if ("taskId" in message) return isKey(message.taskId);
+  const entries: unknown = "entries" in message ? message.entries : undefined;
+  return Array.isArray(entries) && entries.every(({ id }: { id?: unknown }) => isKey(id));
+}
+
+function isKey(id: unknown): boolean {
+  return typeof id === "string" && id !== "";
 }
