@@ -73,7 +73,7 @@ describe("the question", () => {
     const { code, stderr } = await runConvoke(["call", server.url], { input: "x".repeat(4 * 1024 * 1024 + 1) });
     expect({ code, stderr }).toMatchObject({
       code: 2,
-      stderr: "convoke: standard input is more than 4194304 bytes, the most that one task carries\n",
+      stderr: "convoke: standard input is more than 4194304 bytes, the most that one message carries\n",
     });
   });
 

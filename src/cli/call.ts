@@ -3,8 +3,8 @@ import { Command } from "commander";
 import spinnerOf from "yocto-spinner";
 import { TaskResponseSchema, TokenChunkSchema } from "../contract/index.ts";
 import { createAnswer } from "./answer.ts";
-import { exitCodesHelp, UsageError } from "./failure.ts";
-import { readStandardInput } from "./input.ts";
+import { exitCodesHelp } from "./failure.ts";
+import { readText } from "./input.ts";
 import { watchInterrupts } from "./interrupts.ts";
 import { jsonLine, write } from "./print.ts";
 import { type Called, connectTo, resetsSent, type TargetOptions, withTarget } from "./target.ts";
@@ -34,7 +34,7 @@ ${exitCodesHelp}`,
   )
   .action(async (target: string, text: string | undefined, options: CallCommandOptions) => {
     const agents = await connectTo(target, options);
-    const content = await contentOf(text);
+    const content = await readText(text, "there is nothing to ask");
     const task = { content, taskId: options.taskId ?? "", conversationId: options.conversation ?? "" };
     using interrupts = watchInterrupts();
     try {
@@ -87,16 +87,4 @@ async function streamAnswer(agents: Called, task: TaskInit, { signal, json }: Ou
 function startSpinner() {
   if (!process.stderr.isTTY) return undefined;
   return spinnerOf({ text: "waiting for the agent", stream: process.stderr, handleSignals: false }).start();
-}
-
-async function contentOf(text: string | undefined): Promise<string> {
-  const fromInput = text === undefined || text === "-";
-  if (text === undefined && process.stdin.isTTY) throw nothingToAsk();
-  const content = fromInput ? await readStandardInput() : text;
-  if (content.trim() === "") throw nothingToAsk();
-  return content;
-}
-
-function nothingToAsk(): UsageError {
-  return new UsageError("there is nothing to ask; add the text, or give it on standard input");
 }

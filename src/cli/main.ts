@@ -10,6 +10,7 @@ const commands = {
   agents: { summary: "list, describe and watch registered agents", load: async () => (await import("./agents.ts")).command },
   registry: { summary: "run a registry", load: async () => (await import("./registry.ts")).command },
   chat: { summary: "hold a conversation with an agent", load: async () => (await import("./chat.ts")).command },
+  memory: { summary: "append to, read and search shared memory", load: async () => (await import("./memory.ts")).command },
   certs: { summary: "make certificates for agents", load: async () => (await import("./certs.ts")).command },
 };
 

@@ -8,30 +8,42 @@ import { parseTime } from "./time.ts";
 type Protocol = "grpc" | "grpc-web" | "connect";
 
 /** The options of every command that calls a server. */
-export interface TargetOptions extends CredentialFlags {
-  readonly agent?: string;
+export interface ServerFlags extends CredentialFlags {
   readonly timeout?: number;
   readonly header?: readonly [name: string, value: string][];
   readonly protocol: Protocol;
   readonly json?: boolean;
 }
 
+/** The options of every command that calls an agent. */
+export interface TargetOptions extends ServerFlags {
+  readonly agent?: string;
+}
+
+/** What says which server is called. */
+export const targetArgument = [
+  "<target>",
+  "the server: host:port, http://host:port or https://host:port; or CAPABILITY@REGISTRY, whoever can do it of those that the registry knows",
+] as const;
+
 /** Adds them, so that they read the same in every command. */
-export function withTarget(command: Command, protocols: readonly Protocol[] = ["grpc", "grpc-web", "connect"]): Command {
+export function withTarget(command: Command, protocols?: readonly Protocol[]): Command {
   const target = command
-    .argument(
-      "<target>",
-      "the server: host:port, http://host:port or https://host:port; or CAPABILITY@REGISTRY, whoever can do it of those that the registry knows",
-    )
-    .option("-a, --agent <name>", "the agent to ask (default: the server's first)")
+    .argument(...targetArgument)
+    .option("-a, --agent <name>", "the agent to ask (default: the server's first)");
+  return withServerFlags(target, protocols);
+}
+
+export function withServerFlags(command: Command, protocols: readonly Protocol[] = ["grpc", "grpc-web", "connect"]): Command {
+  const calling = command
     .option("-t, --timeout <time>", "give up after this time: 500ms, 30s, 2m (default: the server's longest)", parseTime)
     .option("-H, --header <line>", 'a request header, "name: value"; can be repeated', parseHeader)
     .option("--json", "print the contract's JSON, for machines; on standard error, what the server refused with");
-  return withCredentials(target).addOption(new Option("--protocol <name>", "the wire").choices(protocols).default("grpc"));
+  return withCredentials(calling).addOption(new Option("--protocol <name>", "the wire").choices(protocols).default("grpc"));
 }
 
 /** Whom a command calls. */
-export type Called = Pick<Agents, "process" | "stream" | "converse" | "close">;
+export type Called = Pick<Agents, "process" | "stream" | "converse" | "memory" | "close">;
 
 /**
  * Whom the target and the options name. Nothing is sent yet.
@@ -65,8 +77,8 @@ async function connectFound(
     );
   }
   const found = connect({ registry, ...(await callOptions(registry, options)) });
-  const { process, stream, converse } = found.capability(capability);
-  return { process, stream, converse, close: () => found.close() };
+  const { process, stream, converse, memory } = found.capability(capability);
+  return { process, stream, converse, memory, close: () => found.close() };
 }
 
 async function callOptions(address: string, options: TargetOptions) {

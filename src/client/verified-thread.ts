@@ -26,7 +26,8 @@ export function verified(thread: MemoryThread): VerifiedThread {
 }
 
 async function verify(thread: MemoryThread, { from = 0, known, ...options }: ThreadVerifyOptions): Promise<ThreadState> {
-  if (known !== undefined && known.number < from) throw new RangeError(`entry ${known.number} is known, and is not looked at`);
+  if (known !== undefined && known.number < from)
+    throw new RangeError(`entry ${known.number} is known, but ${from} is the first that is looked at`);
   let [number, sha256] = [from, ""];
   for await (const entry of thread.read({ ...options, from })) {
     const previousSha256 = number === from && from > 0 ? undefined : sha256;

@@ -34,6 +34,9 @@ export interface MemoryThread {
     options?: MemoryCallOptions & { readonly expectedLength?: number },
   ): Promise<ThreadEntry[]>;
 
+  /** How many entries the thread has, trimmed ones counted. */
+  length(options?: MemoryCallOptions): Promise<number>;
+
   /** The entries from number `from` (default 0) to the end that there is then, at most `limit` (default: all). Read page by page. */
   read(options?: MemoryCallOptions & { readonly from?: number; readonly limit?: number }): AsyncIterable<ThreadEntry>;
 
@@ -89,6 +92,7 @@ export function createMemoryThread(name: string, transport: Transport, defaults:
       const length = expectedLength === undefined ? {} : { expectedLength };
       return (await client.append({ thread: name, entries: inputs.map(named), ...length }, wire(options))).entries;
     },
+    length: async (options = {}) => (await client.read({ thread: name, fromNumber: 0xffff_ffff }, wire(options))).length,
     read: ({ from = 0, limit = Number.POSITIVE_INFINITY, ...options } = {}) =>
       readPages(client, { thread: name, from, limit }, wire(options)),
     tail: ({ from = 0, ...options } = {}) => {
