@@ -167,6 +167,16 @@ test.each<[args: string[], sentence: RegExp]>([
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
 });
 
+test.each([
+  ["memory", "append"],
+  ["agents", "list"],
+])("the help of %s %s has the options that both share", async (command, part) => {
+  const { code, stdout } = await runConvoke([command, part, "--help"]);
+  expect(code).toBe(0);
+  const [, shared = ""] = stdout.split("Global Options:");
+  for (const option of ["--json", "--tls-ca <file>", "--token <file>"]) expect(shared).toContain(option);
+});
+
 test("a server that is not there is 3", async () => {
   expect(await runConvoke(["memory", "read", "127.0.0.1:1", "plan"])).toMatchObject({ code: 3 });
 });

@@ -99,6 +99,12 @@ test("the agents of a registry are found and called", async () => {
   expect(await runPieces(at(piece("found.capability")))).toBe("HELLO\n");
 });
 
+test("the thread is appended to, read, searched and verified", async () => {
+  const code = piece("team.memory(");
+  expect(await runPieces(code)).toBe("0 anonymous Tuesday at ten suits all\nplan Tuesday at ten suits all\n1\n");
+  expect(await runPieces(code)).toBe("0 anonymous Tuesday at ten suits all\nplan Tuesday at ten suits all\n1\n"); // a second time changes nothing
+});
+
 test("certificates are made, served with and called with by the lines that say so", async () => {
   const [, lines = ""] = /### Certificates[\s\S]*?```\n([\s\S]*?)```/.exec(readme) ?? [];
   const commands = lines.split("\n").flatMap((line) => /^convoke (.*?)(?:\s+#.*)?$/.exec(line)?.[1] ?? []);

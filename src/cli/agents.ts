@@ -43,7 +43,6 @@ command
   .command("list")
   .description("Print the agents that live, one a line.")
   .option("-c, --capability <name>", "only those that can do this")
-  .configureHelp({ showGlobalOptions: true })
   .action((_options: object, self: Command) =>
     withRegistry(self, async (link, { capability = "", json }) => {
       const agents = await link.call((client) => snapshot(client.watch({ capability }, callOptions)));
@@ -56,7 +55,6 @@ command
   .command("describe")
   .description("Print all that is known of an agent, and the contract that it serves as proto text.")
   .argument("<name>", "the agent's name")
-  .configureHelp({ showGlobalOptions: true })
   .action((agent: string, _options: object, self: Command) =>
     withRegistry(self, async (link, { json }) => {
       const response = await link.call((client) => client.discover({ agent, includeContracts: true }, callOptions));
@@ -68,7 +66,6 @@ command
   .command("watch")
   .description("Print the agents that live, then each that comes (+), changes (~) or goes (-), until Ctrl-C.")
   .option("-c, --capability <name>", "only those that can do this")
-  .configureHelp({ showGlobalOptions: true })
   .action((_options: object, self: Command) =>
     withRegistry(self, async (link, { capability = "", json = false }) => {
       using interrupts = watchInterrupts();

@@ -41,7 +41,8 @@ async function main(): Promise<void> {
     }
     command = await load();
     program.addCommand(command.copyInheritedSettings(program).summary(summary));
-    for (const part of command.commands) part.copyInheritedSettings(command); // it was made before there was a program
+    // They were made before there was a program, and this takes away how they had set their help.
+    for (const part of command.commands) part.copyInheritedSettings(command).configureHelp({ showGlobalOptions: true });
   }
   await program.parseAsync(args, { from: "user" });
 }

@@ -138,8 +138,7 @@ function part(name: string, description: string): Command {
   return command
     .command(name)
     .description(description)
-    .argument(...targetArgument)
-    .configureHelp({ showGlobalOptions: true });
+    .argument(...targetArgument);
 }
 
 interface Surroundings {
