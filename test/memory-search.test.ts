@@ -164,7 +164,7 @@ test("a search sees all that was appended before it, here or by another server o
 });
 
 test("an index that is full forgets what it took in first, and says so", async () => {
-  const threads = open({ maxSearchIndexBytes: 20_000 });
+  const threads = open({ maxSearchIndexBytes: 6_000 });
   const contents = Array.from({ length: 30 }, (_, number) => `needle number${number}`);
   await threads.append(
     "plan",

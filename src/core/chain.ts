@@ -22,18 +22,11 @@ export function chainBytes(thread: string, entry: ThreadEntry): Uint8Array<Array
 /** https://cr.yp.to/proto/netstrings.txt */
 function netstrings(fields: readonly string[]): Uint8Array<ArrayBuffer> {
   const encoder = new TextEncoder();
-  const parts = fields.flatMap((field) => {
-    const bytes = encoder.encode(field);
-    return [encoder.encode(`${bytes.length}:`), bytes, encoder.encode(",")];
-  });
-  const joined = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
+  const lengthOf = (field: string) => (beyondAscii.test(field) ? encoder.encode(field).length : field.length);
+  return encoder.encode(fields.map((field) => `${lengthOf(field)}:${field},`).join("")); // an encoding a field takes six times as long
 }
+
+const beyondAscii = /[^\0-\x7f]/;
 
 /** Where an entry has to stand. */
 export interface ChainPlace {

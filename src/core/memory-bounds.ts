@@ -56,6 +56,8 @@ export const memoryBounds = {
   maxWaitingSearches: 100,
   /** How long a search waits for the index to take in what is new. */
   searchPatienceMs: 2_000,
+  /** Counted for each row of the index beside its text: FTS5 takes about as much for a short one. */
+  indexRowBytes: 256,
   /** Threads that the index takes in. */
   maxIndexedThreads: 100_000,
 } as const;

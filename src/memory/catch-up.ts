@@ -22,8 +22,8 @@ export class CatchUp {
   readonly #options: CatchUpOptions;
   /** The number of the next entry of each thread. */
   readonly #positions = new Map<string, number>();
-  /** Threads that are damaged, at which entry. */
-  readonly #damaged = new Map<string, number>();
+  /** Threads that are damaged, and how. */
+  readonly #damaged = new Map<string, string>();
   #overflowed = false;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
@@ -47,10 +47,11 @@ export class CatchUp {
   }
 
   /** Remembers, and logs once, that a thread is damaged. */
-  noteDamage(thread: string, err: unknown, number: number): void {
-    if (this.#damaged.get(thread) === number) return;
-    this.#damaged.set(thread, number);
-    this.#options.log?.warn({ err, thread, number }, "a thread is damaged; searches leave out what comes after");
+  noteDamage(thread: string, err: unknown): void {
+    const how = String(err);
+    if (this.#damaged.get(thread) === how) return;
+    this.#damaged.set(thread, how);
+    this.#options.log?.warn({ err, thread }, "a thread is damaged; searches leave out what comes after");
   }
 
   #start(): Promise<void> {
@@ -108,7 +109,7 @@ export class CatchUp {
       this.#damaged.delete(thread);
     } catch (thrown) {
       if (!isThreadDamaged(thrown)) throw thrown;
-      this.noteDamage(thread, thrown, rows.at(-1)?.number ?? from);
+      this.noteDamage(thread, thrown);
     }
     await this.#add(thread, rows);
   }

@@ -94,7 +94,7 @@ export function createSearchIndex(maxBytes: number): SearchIndex {
 }
 
 function sizeOf(content: string): number {
-  return Buffer.byteLength(content) + memoryBounds.recordOverheadBytes;
+  return Buffer.byteLength(content) + memoryBounds.indexRowBytes;
 }
 
 /** A word may be as long as an entry. */

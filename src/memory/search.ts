@@ -109,7 +109,7 @@ export class ThreadSearch {
         bytes += Buffer.byteLength(entry.content) + memoryBounds.recordOverheadBytes;
         if (bytes >= memoryBounds.maxResultBytes) break;
       } catch (thrown) {
-        if (isThreadDamaged(thrown)) catchUp.noteDamage(thread, thrown, number);
+        if (isThreadDamaged(thrown)) catchUp.noteDamage(thread, thrown);
         else if (!isTrimmed(thrown)) throw thrown;
       }
     }

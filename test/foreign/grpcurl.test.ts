@@ -43,6 +43,7 @@ describeWith(findTool("grpcurl", "GRPCURL"), "grpcurl, without proto files", (pa
     expect(stdout.trim().split("\n")).toEqual([
       "agent.AgentService",
       "agent.v1.AgentService",
+      "agent.v1.MemoryService",
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection",
