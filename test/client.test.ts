@@ -25,9 +25,9 @@ describe("a connection that cannot be had is UNAVAILABLE", () => {
     const server = create();
     const agents = connect(await listen(server));
     const reading = (async () => {
-      for await (const _ of agents.stream("x"));
+      for await (const _ of agents.stream("x", { resumeForMs: 200 }));
     })();
-    expect(await Promise.all([failure(agents.process("x")), failure(reading)])).toMatchObject([
+    expect(await Promise.all([failure(agents.process("x", { resumeForMs: 200 })), failure(reading)])).toMatchObject([
       { code: Code.Unavailable },
       { code: Code.Unavailable },
     ]);

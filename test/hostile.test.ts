@@ -120,7 +120,7 @@ describe("a client that vanishes", () => {
     "%s frees its task and its connection",
     async (when) => {
       const gate = createGate();
-      const server = await startServer({ agents: [gate.agent, echo] });
+      const server = await startServer({ agents: [gate.agent, echo], limits: { abandonAfterMs: 100 } });
       const socket = connectTcp({ port: server.port, host: "127.0.0.1" });
       const session = connectHttp2(server.url, { createConnection: () => socket });
       session.on("error", () => {}); // it is torn down below

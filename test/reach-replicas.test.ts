@@ -72,7 +72,7 @@ describe("connect({ urls })", () => {
     await agents.process("a");
     await agents.process({ content: "b", taskId: "mine" });
     await agents.process({ content: "b", taskId: "mine" });
-    expect(ids).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), "mine"]);
+    expect(ids).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/), "mine"]);
   });
 
   test.each<[what: string, urls: string[]]>([

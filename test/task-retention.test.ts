@@ -1,7 +1,9 @@
-import { Code, ConnectError } from "@connectrpc/connect";
-import { type Agents, Status } from "../src/index.ts";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { AgentService } from "../src/contract/index.ts";
+import { type Agents, connect, type ServeOptions, Status } from "../src/index.ts";
+import { createTransport } from "../src/wire/index.ts";
 import { createGate, echo } from "./support/agents.ts";
-import { startClient } from "./support/server.ts";
+import { startClient, startServer } from "./support/server.ts";
 
 /** Which of the tasks the server still knows. */
 async function known(agents: Agents, ids: readonly string[]): Promise<string[]> {
@@ -12,6 +14,13 @@ async function known(agents: Agents, ids: readonly string[]): Promise<string[]> 
 function ifNotFound(thrown: unknown): string[] {
   if (ConnectError.from(thrown).code === Code.NotFound) return [];
   throw thrown;
+}
+
+/** A server, and a client of it that leaves it to the server to name tasks. */
+async function startUnnamed(options: Partial<ServeOptions> = {}) {
+  const { url } = await startServer(options);
+  const service = createClient(AgentService, createTransport({ baseUrl: url }));
+  return { agents: connect(url), service, ask: (content: string) => service.processTask({ content }) };
 }
 
 const asking = { agentId: "asking", content: "Berlin", availableTools: [{ name: "clock" }] };
@@ -59,8 +68,8 @@ test("an ended task is forgotten after its time", async () => {
 });
 
 test("a task that the server named is found by that name, and its name is taken", async () => {
-  const agents = await startClient();
-  const { taskId, content } = await agents.process("hi there");
+  const { agents, ask } = await startUnnamed();
+  const { taskId, content } = await ask("hi there");
   expect(taskId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   expect((await agents.get(taskId)).response?.content).toBe(content);
   const again = agents.process({ taskId, content: "hi there" }).catch((thrown: unknown) => ConnectError.from(thrown).code);
@@ -69,10 +78,10 @@ test("a task that the server named is found by that name, and its name is taken"
 
 test("tasks that the server named are known and forgotten like the others, whether they were asked for before or not", async () => {
   const gate = createGate();
-  const agents = await startClient({ agents: [echo, gate.agent], limits: { maxEndedTasks: 2 } });
-  const running = agents.stream({ agentId: "gated", content: "x" })[Symbol.asyncIterator]();
+  const { agents, ask, service } = await startUnnamed({ agents: [echo, gate.agent], limits: { maxEndedTasks: 2 } });
+  const running = service.streamResponse({ agentId: "gated", content: "x" })[Symbol.asyncIterator]();
   const first = running.next();
-  const name = async () => (await agents.process("x")).taskId;
+  const name = async () => (await ask("x")).taskId;
   const a = await name();
   expect(await known(agents, [a])).toEqual([a]); // and from here on a, and the one that runs, are in the index
   const [b, c] = [await name(), await name()];

@@ -151,7 +151,7 @@ describe("ending a task", () => {
     expect(await agents.get("c-1")).toMatchObject({ status: Status.CANCELLED, response: { content: "first" } });
   });
 
-  test.each(["reset", "vanish"])("a caller that leaves (%s) stops its task", async (how) => {
+  test.each(["reset", "close"])("a caller that leaves (%s) stops its task", async (how) => {
     const gate = createGate();
     const agents = await startClient({ agents: [gate.agent] });
     const leave = new AbortController();

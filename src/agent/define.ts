@@ -106,11 +106,16 @@ export type Yield = string | AgentEvent;
 
 /** An agent: a card and the function from a task to its events. */
 export interface Agent extends AgentCard {
+  /**
+   * True when a task may be run anew, by another server that shares the store, after the one that ran it has died: what it did so far may
+   * be done twice. Else such a task fails with UNAVAILABLE.
+   */
+  readonly restartable?: boolean;
   run(task: Task, ctx: AgentContext): AsyncIterable<Yield>;
 }
 
 /** What {@link defineAgent} takes. Everything but `name` and `run` may be left out. */
-export type AgentDefinition = Pick<Agent, "name" | "run"> & Partial<AgentCard>;
+export type AgentDefinition = Pick<Agent, "name" | "run" | "restartable"> & Partial<AgentCard>;
 
 const namePattern = /^[A-Za-z0-9_.-]{1,64}$/;
 
@@ -123,14 +128,14 @@ const namePattern = /^[A-Za-z0-9_.-]{1,64}$/;
  * @throws TypeError when the name or a capability has characters outside `A-Z a-z 0-9 _ . -`, or `run` is not a function.
  */
 export function defineAgent(definition: AgentDefinition): Agent {
-  const { name, run, description = "", capabilities = [], examples = [] } = definition;
+  const { name, run, description = "", capabilities = [], examples = [], restartable = false } = definition;
   for (const [what, value] of [["name", name], ...capabilities.map((capability) => ["capability", capability])]) {
     if (typeof value !== "string" || !namePattern.test(value)) {
       throw new TypeError(`the agent's ${what} ${JSON.stringify(value)} must be 1 to 64 of A-Z a-z 0-9 _ . -`);
     }
   }
   if (typeof run !== "function") throw new TypeError(`agent "${name}" needs run: async function* (task, ctx) { … }`);
-  return Object.freeze({ name, description, capabilities: [...capabilities], examples: [...examples], run });
+  return Object.freeze({ name, description, capabilities: [...capabilities], examples: [...examples], restartable, run });
 }
 
 /** True for what {@link defineAgent} returns; used where agents come from modules that the types do not cover. */

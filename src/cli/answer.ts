@@ -6,6 +6,8 @@ export interface Answer {
   /** @throws the error of standard output, such as EPIPE. */
   text(piece: string): Promise<void>;
   citation(citation: Citation): void;
+  /** What came so far is void. */
+  beginAnew(): Promise<void>;
   /** Ends the last line of the text, so that what is said next starts on its own. */
   endLine(): Promise<void>;
   /** Ends the line and tells the sources. */
@@ -27,6 +29,11 @@ export function createAnswer(): Answer {
     },
     citation(citation) {
       citations.push(citation);
+    },
+    async beginAnew() {
+      await endLine();
+      citations.length = 0;
+      process.stderr.write("(the server died; the agent begins anew)\n");
     },
     endLine,
     async end() {

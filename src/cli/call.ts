@@ -57,7 +57,7 @@ type TaskInit = { content: string; taskId: string; conversationId: string };
 
 async function printAnswer(agents: Called, task: TaskInit, { signal, json }: Output): Promise<void> {
   const spinner = startSpinner();
-  const response = await agents.process(task, { signal }).finally(() => spinner?.stop());
+  const response = await agents.process(task, { signal, ...resuming(spinner) }).finally(() => spinner?.stop());
   if (json) return write(jsonLine(TaskResponseSchema, response));
   const answer = createAnswer();
   await answer.text(response.content.trimEnd());
@@ -69,8 +69,9 @@ async function streamAnswer(agents: Called, task: TaskInit, { signal, json }: Ou
   const spinner = startSpinner();
   const answer = createAnswer();
   try {
-    for await (const chunk of agents.stream(task, { signal })) {
+    for await (const chunk of agents.stream(task, { signal, ...resuming(spinner) })) {
       if (json || chunk.text !== "") spinner?.stop();
+      if (chunk.restartedFrom !== undefined && !json) await answer.beginAnew();
       await (json ? write(jsonLine(TokenChunkSchema, chunk)) : answer.text(chunk.text));
       if (chunk.citation !== undefined) answer.citation(chunk.citation);
     }
@@ -81,6 +82,17 @@ async function streamAnswer(agents: Called, task: TaskInit, { signal, json }: Ou
   }
   spinner?.stop();
   if (!json) await answer.end();
+}
+
+/** How long somebody at a terminal waits for a server that has gone. */
+const resumeForMs = 5_000;
+
+/** A call that is cut off goes on when the server is back. */
+function resuming(spinner: ReturnType<typeof startSpinner>) {
+  const onResume = () => {
+    if (spinner !== undefined) spinner.text = "the connection was lost; asking again";
+  };
+  return { resumeForMs, onResume };
 }
 
 /** Only on a terminal, and only on standard error: the answer stays clean. Signals are the call's: see {@link watchInterrupts}. */

@@ -67,6 +67,7 @@ export class Screen {
     if (this.#json) await write(jsonLine(ConverseResponseSchema, response));
     else if (event.case === "text") await this.#answer.text(event.value);
     else if (event.case === "citation") this.#answer.citation(event.value);
+    else if (event.case === "restartedFrom") await this.#answer.beginAnew();
     if (event.case === "turnFinished") await this.#finish(event.value);
   }
 

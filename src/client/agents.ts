@@ -1,6 +1,7 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import { AgentService } from "../contract/index.ts";
-import { type AgentCalls, type CallDefaults, createAgentCalls, type TaskInput } from "../web/index.ts";
+import { type AgentCalls, type CallDefaults, createAgentCalls } from "../web/index.ts";
+import { isCutOff } from "../wire/index.ts";
 import { type Chat, type ConverseOptions, converse } from "./converse.ts";
 import { type VerifiedThread, verified } from "./verified-thread.ts";
 
@@ -13,20 +14,13 @@ export interface ReachedAgents extends AgentCalls {
   capability(name: string): ReachedAgents;
 }
 
-/** @param prepare what becomes of each task before it is sent. */
-export function createAgents(
-  transport: Transport,
-  defaults: CallDefaults,
-  prepare: (task: TaskInput) => TaskInput,
-): ReachedAgents {
-  const calls = createAgentCalls(transport, defaults);
+export function createAgents(transport: Transport, defaults: CallDefaults): ReachedAgents {
+  const calls = createAgentCalls(transport, defaults, { isCutOff });
   return {
     ...calls,
-    process: (task, options) => calls.process(prepare(task), options),
-    stream: (task, options) => calls.stream(prepare(task), options),
     converse: (options = {}) => converse(createClient(AgentService, transport), options, defaults),
     memory: (thread) => verified(calls.memory(thread)),
-    agent: (name) => createAgents(transport, { ...defaults, agent: name, capability: "" }, prepare),
-    capability: (name) => createAgents(transport, { ...defaults, agent: "", capability: name }, prepare),
+    agent: (name) => createAgents(transport, { ...defaults, agent: name, capability: "" }),
+    capability: (name) => createAgents(transport, { ...defaults, agent: "", capability: name }),
   };
 }

@@ -1,6 +1,5 @@
-import { randomUUID } from "node:crypto";
 import { createDnsSource, createRegistrySource, type DnsSourceOptions, type RegistryAddress } from "../registry/index.ts";
-import type { CallDefaults, TaskInput } from "../web/index.ts";
+import type { CallDefaults } from "../web/index.ts";
 import { type ClosableTransport, createTransport, type TransportOptions } from "../wire/index.ts";
 import { createAgents, type ReachedAgents } from "./agents.ts";
 import { createFoundAgents, type FoundAgents, tlsFor } from "./found-agents.ts";
@@ -58,8 +57,8 @@ export interface Agents extends ReachedAgents {
  * The agents of a server (`url`), of several servers that have the same ones (`urls`, `dns`), or all that a registry knows (`registry`). Nothing is
  * sent before the first call.
  *
- * With `url` all calls share one HTTP/2 connection. Else they are balanced, and a task without a `taskId` gets one, so that it can be sent again
- * to another server without being run twice where the servers share a store. A server whose record in the registry names an identity has to prove
+ * With `url` all calls share one HTTP/2 connection. Else they are balanced; a task that is sent to another server, because its own has died, is not
+ * run twice where the servers share a store. A server whose record in the registry names an identity has to prove
  * it before a call is sent, and a call that uses what a server's contract lacks is FAILED_PRECONDITION.
  *
  * @throws TypeError when an address is none, RangeError for any other option that cannot be.
@@ -76,14 +75,14 @@ export function connect(options: string | ConnectOptions | RegistryOptions): Age
 function connectServer({ url, ...options }: ServerOptions): Agents {
   const [defaults, wire] = apart(options);
   const transport = createTransport({ ...wire, baseUrl: baseUrlOf(url) });
-  return closable(createAgents(transport, defaults, asItIs), transport);
+  return closable(createAgents(transport, defaults), transport);
 }
 
 function connectServers({ urls, ...options }: ServersOptions): Agents {
   if (urls.length === 0) throw new TypeError("urls is empty; name at least one server");
   const [defaults, reach] = apart(options);
   const transport = createBalancedTransport({ ...reach, endpoints: urls.map(baseUrlOf) });
-  return closable(createAgents(transport, defaults, named), transport);
+  return closable(createAgents(transport, defaults), transport);
 }
 
 function connectDns({ dns, tls, ...options }: DnsOptions): Agents {
@@ -95,20 +94,20 @@ function connectDns({ dns, tls, ...options }: DnsOptions): Agents {
     transport.close();
     source.close();
   };
-  return closable(createAgents(transport, defaults, named), { close });
+  return closable(createAgents(transport, defaults), { close });
 }
 
 function connectRegistry({ registry, tls, ...options }: RegistryOptions): FoundAgents {
   const [defaults, reach] = apart(options);
   const { metadata } = defaults;
   const source = createRegistrySource({ registry, ...(tls && { tls }), ...(metadata && { metadata }) });
-  return createFoundAgents({ source, reach, tls, defaults, prepare: named });
+  return createFoundAgents({ source, reach, tls, defaults });
 }
 
 /** What is said of calls, and what of the way that they go. */
 function apart<T extends CallDefaults>(options: T): [CallDefaults, Omit<T, keyof CallDefaults>] {
-  const { agent, capability, budget, timeoutMs, metadata, ...reach } = options;
-  const defaults = { agent, capability, budget, timeoutMs, metadata };
+  const { agent, capability, budget, timeoutMs, metadata, detached, resumeForMs, onResume, ...reach } = options;
+  const defaults = { agent, capability, budget, timeoutMs, metadata, detached, resumeForMs, onResume };
   const said = Object.entries(defaults).filter(([, value]) => value !== undefined);
   return [Object.fromEntries(said), reach];
 }
@@ -120,16 +119,6 @@ function closable(agents: ReachedAgents, { close }: Pick<ClosableTransport, "clo
     capability: (name) => closable(agents.capability(name), { close }),
     close,
   };
-}
-
-function asItIs(task: TaskInput): TaskInput {
-  return task;
-}
-
-/** The task with an id: its key when it is sent again. */
-function named(task: TaskInput): TaskInput {
-  const request = typeof task === "string" ? { content: task } : task;
-  return { ...request, taskId: request.taskId || randomUUID() };
 }
 
 function parseDns(text: string): DnsSourceOptions {

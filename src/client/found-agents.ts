@@ -2,7 +2,7 @@ import type { Transport } from "@connectrpc/connect";
 import { reachBounds, resourceExhausted } from "../core/index.ts";
 import { verifySpiffeId } from "../identity/index.ts";
 import type { AgentEndpoint, AgentQuery, EndpointSource } from "../registry/index.ts";
-import type { CallDefaults, TaskInput } from "../web/index.ts";
+import type { CallDefaults } from "../web/index.ts";
 import { type ClientTls, type ClientTlsOptions, currentTls, isLoopbackName } from "../wire/index.ts";
 import { createAgents, type ReachedAgents } from "./agents.ts";
 import { createTarget, type Target } from "./reach/balanced-transport.ts";
@@ -41,11 +41,10 @@ export interface FoundAgentsOptions {
   readonly reach: Omit<BalancedTransportOptions, "endpoints" | "tls">;
   readonly tls: ClientTls | undefined;
   readonly defaults: CallDefaults;
-  readonly prepare: (task: TaskInput) => TaskInput;
 }
 
 /** The agents that a source finds. The source is closed with them. */
-export function createFoundAgents({ source, reach, tls, defaults, prepare }: FoundAgentsOptions): FoundAgents {
+export function createFoundAgents({ source, reach, tls, defaults }: FoundAgentsOptions): FoundAgents {
   const tlsOf = tlsFor(tls);
   const hasCredentials = new Headers(defaults.metadata).has("authorization");
   const checked = (endpoint: Endpoint) => {
@@ -59,7 +58,7 @@ export function createFoundAgents({ source, reach, tls, defaults, prepare }: Fou
       stream: (...args) => targets.get(query).stream(...args),
     };
     const { agent = "", capability = "" } = query;
-    return createAgents(transport, { ...defaults, agent, capability }, prepare);
+    return createAgents(transport, { ...defaults, agent, capability });
   };
   return {
     capability: (capability, options) => find({ ...options, capability }),

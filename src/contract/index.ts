@@ -7,6 +7,8 @@ export type {
   ConverseResponse,
   GetTaskRequest,
   GetTaskResponse,
+  ListTasksRequest,
+  ListTasksResponse,
   StartTurn,
   TurnFinished,
 } from "../../gen/agent/v1/agent_pb.js";
@@ -18,6 +20,8 @@ export {
   ConverseResponseSchema,
   GetTaskRequestSchema,
   GetTaskResponseSchema,
+  ListTasksRequestSchema,
+  ListTasksResponseSchema,
 } from "../../gen/agent/v1/agent_pb.js";
 export type { Envelope, Hop, Spending } from "../../gen/agent/v1/envelope_pb.js";
 export { EnvelopeSchema, SpendingSchema } from "../../gen/agent/v1/envelope_pb.js";
@@ -94,6 +98,8 @@ export {
   SnapshotEndSchema,
   WatchResponseSchema,
 } from "../../gen/agent/v1/registry_pb.js";
+export type { TaskBegin, TaskLogEntry } from "../../gen/agent/v1/task_log_pb.js";
+export { TaskBeginSchema, TaskLogEntrySchema } from "../../gen/agent/v1/task_log_pb.js";
 export type {
   Citation,
   SourceRange,

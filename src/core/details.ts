@@ -1,6 +1,6 @@
 import { create, createRegistry } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import type { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   BadRequestSchema,
   DebugInfoSchema,
@@ -16,7 +16,7 @@ import {
 import { type Status, StatusSchema } from "../../gen/google/rpc/status_pb.js";
 
 /** The google.rpc error details. Whoever writes a message with an `Any` in it as JSON needs their types. */
-export const errorDetails = createRegistry(
+export const errorDetails = /* @__PURE__ */ createRegistry(
   BadRequestSchema,
   DebugInfoSchema,
   ErrorInfoSchema,
@@ -35,4 +35,11 @@ export function toRpcStatus(error: ConnectError): Status {
     return type.kind === "message" ? error.findDetails(type).map((detail) => anyPack(type, detail)) : [];
   });
   return create(StatusSchema, { code: error.code, message: error.rawMessage, details });
+}
+
+/** What {@link toRpcStatus} has written, as the error that it was. */
+export function fromRpcStatus({ code, message, details }: Status): ConnectError {
+  const error = new ConnectError(message, code in Code ? code : Code.Unknown);
+  error.details = details.map(({ typeUrl, value }) => ({ type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1), value }));
+  return error;
 }

@@ -16,5 +16,14 @@ export interface Finish {
   readonly error?: ConnectError;
 }
 
+/** The agent begins anew: the server that ran it died. */
+export interface Restart {
+  /** The events from this number on are void. */
+  readonly from: number;
+}
+
 /** One entry of a task log. */
-export type TaskEvent = AgentEvent | { readonly case: "finish"; readonly value: Finish };
+export type TaskEvent =
+  | AgentEvent
+  | { readonly case: "restart"; readonly value: Restart }
+  | { readonly case: "finish"; readonly value: Finish };

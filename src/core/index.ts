@@ -1,9 +1,10 @@
 export { type Backoff, type BackoffOptions, createBackoff, type Random } from "./backoff.ts";
 export { type ChainPlace, chainBytes, chainFault, isThreadDamaged, threadDamaged } from "./chain.ts";
-export { errorDetails, toRpcStatus } from "./details.ts";
+export { errorDetails, fromRpcStatus, toRpcStatus } from "./details.ts";
 export {
   type Budget,
   type Envelope,
+  envelopeHeader,
   envelopeHeaders,
   type HeaderLookup,
   type Hop,
@@ -30,7 +31,7 @@ export {
   unauthenticated,
   unavailable,
 } from "./errors.ts";
-export type { AgentEvent, Finish, TaskEvent } from "./events.ts";
+export type { AgentEvent, Finish, Restart, TaskEvent } from "./events.ts";
 export { Few } from "./few.ts";
 export { LatestQueue } from "./latest-queue.ts";
 export {
@@ -45,5 +46,7 @@ export {
   wireBounds,
 } from "./limits.ts";
 export { memoryBounds } from "./memory-bounds.ts";
+export { isPromise } from "./promise.ts";
+export { taskBounds } from "./task-bounds.ts";
 export { type Due, timers } from "./timer-wheel.ts";
 export { waitFor } from "./wait.ts";

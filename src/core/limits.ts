@@ -36,6 +36,8 @@ export const defaultLimits = {
   keepAliveTimeoutMs: 72_000,
   /** A task's deadline; a caller that asks for more, or for none, gets this. */
   maxDeadlineMs: 60 * 60 * 1000,
+  /** How long a task whose last caller's connection broke waits for one to come back, unless it is detached. */
+  abandonAfterMs: 60_000,
   /** How long a drain waits for calls in flight. */
   drainGraceMs: 30_000,
 

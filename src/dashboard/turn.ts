@@ -28,6 +28,7 @@ export function createTurn(): Turn {
 
   function showPart(chunk: TokenChunk): void {
     const { text, citation, toolCall } = chunk;
+    if (chunk.restartedFrom !== undefined) clear();
     if (text !== "") parts.answer.append(text);
     if (citation !== undefined) {
       parts.citations.append(citationItem(citation));
@@ -39,11 +40,17 @@ export function createTurn(): Turn {
     if (chunk.status !== Status.UNSPECIFIED) status = chunk.status;
   }
 
+  function clear() {
+    for (const part of [parts.answer, parts.citations]) part.replaceChildren();
+    parts.sources.hidden = true;
+    usage = { promptTokens: 0, completionTokens: 0 };
+  }
+
   return {
     begin(question, agent) {
       if (parts.asked.textContent !== "") keep(parts.turn, parts.history);
-      for (const part of [parts.answer, parts.citations, parts.error]) part.replaceChildren();
-      parts.sources.hidden = true;
+      parts.error.replaceChildren();
+      clear();
       parts.turn.classList.add("working");
       parts.asked.replaceChildren(element("h2", "asked", question));
       parts.answerer.textContent = agent;

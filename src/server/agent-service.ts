@@ -1,11 +1,25 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../agent/index.ts";
-import { type AgentService, CancelTaskResponseSchema, GetTaskResponseSchema } from "../contract/index.ts";
+import {
+  type AgentService,
+  CancelTaskResponseSchema,
+  GetTaskResponseSchema,
+  ListTasksResponseSchema,
+} from "../contract/index.ts";
 import { type Envelope, readEnvelope } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
-import { type Caller, converse, processTask, streamTask, type TaskRuntime, validateTaskId } from "../task/index.ts";
-import { onCallAbort, requestField } from "../wire/index.ts";
+import {
+  type Caller,
+  converse,
+  describeTask,
+  processTask,
+  streamTask,
+  type TaskRuntime,
+  validatePage,
+  validateTaskId,
+} from "../task/index.ts";
+import { isConnectionLost, onCallAbort, requestField } from "../wire/index.ts";
 import type { Access } from "./access.ts";
 
 export interface AgentServiceOptions {
@@ -21,15 +35,21 @@ export function createAgentService({ runtime, access, idle }: AgentServiceOption
     processTask: (request, context) => processTask(runtime, request, new ContextCaller(context, access)),
     streamResponse: (request, context) => streamTask(runtime, request, new ContextCaller(context, access)),
     converse: (requests, context) => converse(runtime, requests, { caller: new ContextCaller(context, access), idle }),
-    getTask(request, context) {
-      validateTaskId(request.taskId, runtime.limits);
-      return create(GetTaskResponseSchema, { task: runtime.find(request.taskId, access.callerOf(context).name).describe() });
+    async getTask({ taskId }, context) {
+      validateTaskId(taskId, runtime.limits);
+      const record = await runtime.find(taskId, access.callerOf(context));
+      return create(GetTaskResponseSchema, { task: describeTask(record) });
     },
-    cancelTask(request, context) {
-      validateTaskId(request.taskId, runtime.limits);
-      return create(CancelTaskResponseSchema, {
-        task: runtime.cancel(request.taskId, access.callerOf(context).name).describe(),
-      });
+    async cancelTask({ taskId }, context) {
+      validateTaskId(taskId, runtime.limits);
+      const record = await runtime.cancel(taskId, access.callerOf(context));
+      return create(CancelTaskResponseSchema, { task: describeTask(record) });
+    },
+    async listTasks({ pageSize, pageToken }, context) {
+      const limit = validatePage({ pageSize, pageToken }, runtime.limits);
+      const tasks = await runtime.list(access.callerOf(context), { after: pageToken, limit });
+      const nextPageToken = tasks.length === limit ? (tasks.at(-1)?.taskId ?? "") : "";
+      return create(ListTasksResponseSchema, { tasks, nextPageToken });
     },
   } satisfies ServiceImpl<typeof AgentService>;
 }
@@ -56,6 +76,11 @@ class ContextCaller implements Caller {
   get envelope(): Envelope {
     this.#envelope ??= readEnvelope((name) => requestField(this.#context, name));
     return this.#envelope;
+  }
+
+  get isLost(): boolean {
+    const { signal } = this.#context;
+    return signal.aborted && isConnectionLost(signal.reason);
   }
 
   get signal(): AbortSignal {

@@ -10,6 +10,7 @@ import { AgentService, MemoryService, RegistryService } from "../contract/index.
 import { type Limits, resolveLimits } from "../core/index.ts";
 import type { Memory } from "../memory/index.ts";
 import type { Registry } from "../registry/index.ts";
+import type { Durability, Store } from "../store/index.ts";
 import { drainingError, TaskRuntime } from "../task/index.ts";
 import { createLogger, type LogOptions } from "../telemetry/index.ts";
 import { type CorsOptions, createListener, createRpcHandler, type RpcHandler, type TlsOptions } from "../wire/index.ts";
@@ -20,6 +21,7 @@ import { createElsewhere, type Elsewhere } from "./elsewhere.ts";
 import { createFirstContract } from "./first-contract.ts";
 import { createFront } from "./front.ts";
 import { createHealth, type Health } from "./health.ts";
+import { keepingOf } from "./keeping.ts";
 import { createServerMemory, type MemoryServeOptions } from "./memory-service.ts";
 import { createPage, type PageHandler } from "./page.ts";
 import { startProbes } from "./probes.ts";
@@ -48,6 +50,15 @@ export interface ServeOptions {
   readonly tls?: MaybeWatched<TlsOptions>;
   /** Who may call. Default: everybody, as anonymous. */
   readonly access?: AccessOptions;
+  /**
+   * Where tasks are kept. Servers that share a store answer for each other's tasks. Default: in this process, whose end they do not survive, and
+   * within bounds of memory.
+   */
+  readonly store?: Store;
+  /**
+   * What an event has to survive before it is delivered: `memory`, `disk` or `cluster`; at most what the store gives. Default: what the store gives.
+   */
+  readonly durability?: Durability;
   /** Bounds that differ from the defaults. */
   readonly limits?: Partial<Limits>;
   /** Web pages of other origins that may call. Default: none. */
@@ -124,6 +135,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       parts.stop();
       await within(stopMs, idle());
     }
+    await within(stopMs, parts.runtime.release());
     parts.elsewhere.close();
     await within(stopMs, drained); // the last answers are on their way
     unfollow();
@@ -170,7 +182,7 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
   const registry = createServerRegistry(options.registry, { access, log });
   const memory = createServerMemory(options.memory ?? agents.length > 0, { access, log, limits });
   const elsewhere = createElsewhere({ ...options, hasRegistry: registry !== undefined });
-  const runtime = new TaskRuntime({ agents, limits, log, elsewhere: elsewhere.find });
+  const runtime = new TaskRuntime({ agents, limits, log, elsewhere: elsewhere.find }, keepingOf(options));
   const idle = new AbortController();
   const shutdown = new AbortController();
   const agentService = createAgentService({ runtime, access, idle: idle.signal });

@@ -23,6 +23,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
   const logs = new MemoryLogs(budget, maxLogs);
   const leases = new MemoryLeases(budget, maxLeases);
   return {
+    durability: "memory",
     append: async (log, entries, options = {}) => logs.append(log, entries, options),
     read: (log, from, options = {}) => logs.read(log, from, options),
     trim: async (log, before) => logs.trim(log, before),

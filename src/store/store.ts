@@ -10,6 +10,9 @@
  * repeat with its `expectedLength`.
  */
 export interface Store {
+  /** What an acknowledged append survives: nothing but this process, kill -9 and a power cut, or the loss of a machine as well. */
+  readonly durability: Durability;
+
   /**
    * Adds entries to the end of a log, which begins with its first append: all of them or none, next to each other, in their order.
    *
@@ -61,6 +64,8 @@ export interface Store {
    */
   watch(prefix: string, options: { readonly signal: AbortSignal }): AsyncIterable<LeaseChange>;
 }
+
+export type Durability = "memory" | "disk" | "cluster";
 
 export interface AppendOptions {
   /** The number of entries that the log must have, trimmed ones counted, so that of two writers one is refused. Default: no matter. */

@@ -6,7 +6,23 @@ import {
   TokenUsageSchema,
   type ToolCall,
 } from "../contract/index.ts";
+import type { TaskEvent } from "../core/index.ts";
 import type { KeptEvent } from "./log.ts";
+
+/** The events without those that a restart made void. */
+export function valid(events: readonly KeptEvent[]): readonly KeptEvent[] {
+  if (!events.some(isRestart)) return events; // as nearly always
+  const kept: (KeptEvent | undefined)[] = [];
+  for (const event of events) {
+    kept.push(isRestart(event) ? undefined : event); // the others keep their numbers
+    if (isRestart(event)) kept.fill(undefined, event.value.from);
+  }
+  return kept.filter((event) => event !== undefined);
+}
+
+function isRestart(event: KeptEvent): event is Extract<TaskEvent, { case: "restart" }> {
+  return typeof event === "object" && event.case === "restart";
+}
 
 /** What an answer says beside what its events do. */
 export interface AnswerInit {
@@ -17,13 +33,13 @@ export interface AnswerInit {
 }
 
 /** Events folded into one answer. */
-export function foldEvents(events: Iterable<KeptEvent>, { taskId, status, toolCalls: told }: AnswerInit): TaskResponse {
+export function foldEvents(events: readonly KeptEvent[], { taskId, status, toolCalls: told }: AnswerInit): TaskResponse {
   let content = "";
   let promptTokens = 0;
   let completionTokens = 0;
   const citations: Citation[] = [];
   const toolCalls: ToolCall[] = told ?? [];
-  for (const event of events) {
+  for (const event of valid(events)) {
     if (typeof event === "string") content += event;
     else if (event.case === "text") content += event.value;
     else if (event.case === "citation") citations.push(event.value);

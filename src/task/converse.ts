@@ -8,10 +8,12 @@ import {
   type TaskRequest,
   TaskRequestSchema,
 } from "../contract/index.ts";
-import { cancelled, type Finish, type TaskEvent, toPeerError, toRpcStatus } from "../core/index.ts";
+import { type AgentEvent, cancelled, type Finish, toPeerError, toRpcStatus } from "../core/index.ts";
+import type { Caller } from "./caller.ts";
+import { responseOf } from "./description.ts";
 import type { LogEntry } from "./log.ts";
 import type { TaskRecord } from "./record.ts";
-import type { Caller, TaskRuntime } from "./runtime.ts";
+import type { TaskRuntime } from "./runtime.ts";
 import { statusOfError } from "./status.ts";
 import { TurnQueue } from "./turns.ts";
 
@@ -54,37 +56,45 @@ interface TurnOptions {
 
 async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: TurnOptions): AsyncGenerator<ConverseResponse> {
   const { turns, caller, signal, waiting } = options;
-  const submitted = attempt(() => runtime.submit(request, caller));
+  const submitted = await attempt(() => runtime.submit(request, caller));
   if (submitted instanceof ConnectError) {
     yield refuse(turns, request, submitted);
     return;
   }
   let record = submitted;
-  using _held = record.hold();
-  let from = 0;
-  for (;;) {
-    turns.current = record;
-    for await (const { index, event } of record.log.read(from, signal)) {
-      from = index + 1;
-      yield respondEvent(turns, record, { index, event });
+  let hold = record.hold();
+  try {
+    for (let from = 0; ; ) {
+      turns.current = record;
+      for await (const { index, event } of record.log.read(from, signal)) {
+        from = index + 1;
+        yield respondEvent(turns, record, { index, event });
+      }
+      if (record.status !== Status.REQUIRES_TOOL_CALL) break;
+      const results = await turns.toolResults(record, waiting);
+      if (results === undefined) break;
+      if (results.length === 0) continue; // cancelled while it waited: its last event is in the log
+      record = await runtime.submit(create(TaskRequestSchema, { taskId: record.id, toolResults: results }), caller);
+      const next = record.hold();
+      hold.release();
+      hold = next;
     }
-    if (record.status !== Status.REQUIRES_TOOL_CALL) break;
-    const results = await turns.toolResults(record, waiting);
-    if (results === undefined) break;
-    if (results.length === 0) continue; // cancelled while it waited: its last event is in the log
-    record = runtime.submit(create(TaskRequestSchema, { taskId: record.id, toolResults: results }), caller);
+    turns.current = undefined;
+  } finally {
+    hold.release(caller.isLost);
   }
-  turns.current = undefined;
 }
 
 function respondEvent(turns: TurnQueue, record: TaskRecord, entry: Pick<LogEntry, "index" | "event">): ConverseResponse {
   const { index, event } = entry;
+  if (event.case === "restart")
+    return respond(turns, record.id, { index, event: { case: "restartedFrom", value: event.value.from } });
   if (event.case !== "finish") return respond(turns, record.id, { index, event });
   return respond(turns, record.id, { index, finish: event.value, record });
 }
 
 type Response =
-  | { readonly index: number; readonly event: Exclude<TaskEvent, { case: "finish" }> }
+  | { readonly index: number; readonly event: AgentEvent | { readonly case: "restartedFrom"; readonly value: number } }
   | { readonly index: number; readonly finish: Finish; readonly record?: TaskRecord };
 
 function respond(turns: TurnQueue, taskId: string, response: Response): ConverseResponse {
@@ -97,7 +107,10 @@ function respond(turns: TurnQueue, taskId: string, response: Response): Converse
     conversationId,
     taskId,
     index: response.index,
-    event: { case: "turnFinished", value: { status, usage: response.record?.response().usage ?? {} } },
+    event: {
+      case: "turnFinished",
+      value: { status, usage: response.record === undefined ? {} : responseOf(response.record).usage },
+    },
   });
   if (error !== undefined && finished.event.case === "turnFinished") finished.event.value.error = toRpcStatus(error);
   return finished;
@@ -108,9 +121,9 @@ function refuse(turns: TurnQueue, request: TaskRequest, error: ConnectError): Co
   return respond(turns, request.taskId, { index: 0, finish: { status: statusOfError(error), error } });
 }
 
-function attempt<T>(work: () => T): T | ConnectError {
+async function attempt<T>(work: () => T | Promise<T>): Promise<T | ConnectError> {
   try {
-    return work();
+    return await work();
   } catch (thrown) {
     return toPeerError(thrown);
   }

@@ -4,8 +4,16 @@ import { resourceExhausted, type TaskEvent } from "../core/index.ts";
 export interface LogEntry {
   readonly index: number;
   readonly event: TaskEvent;
+  /** Milliseconds since the task was accepted; undefined where that is not kept. */
+  readonly elapsedMs: number | undefined;
   /** True when the log had settled and this was its last event; the reading ends with it. */
   readonly isFinal: boolean;
+}
+
+/** Who keeps a log's events beyond this process before they are shown. */
+export interface Keeper {
+  /** The log has events that are not kept yet. */
+  wake(): void;
 }
 
 /** An event as it is kept. Most are texts, and a bare string is one: an object less. */
@@ -19,49 +27,107 @@ const eventOverheadBytes = 64;
  *
  * It settles with each `finish` event and reopens when the task is continued. Any number of readers see the same events in the
  * same order, each at its own pace; a slow one costs no memory beyond the log itself.
+ *
+ * With a keeper, nobody sees an event, and the log has not settled, before the keeper has said that it is kept.
  */
 export class TaskLog {
   readonly #bounds: { readonly maxTaskEvents: number; readonly maxTaskBytes: number };
   #events: KeptEvent[] = [];
   #waiting: Set<() => void> | undefined;
   #bytes = 0;
+  /** The last event is a `finish`. */
+  #ended = false;
   #settled = false;
+  #shown = 0;
+  #keeper: Keeper | undefined;
+  /** When the events happened, as far as that is known. */
+  #times: number[] | undefined;
 
   constructor(bounds: { readonly maxTaskEvents: number; readonly maxTaskBytes: number }) {
     this.#bounds = bounds;
   }
 
+  /** All of them, also those that nobody sees yet. */
   get events(): readonly KeptEvent[] {
     return this.#events;
+  }
+
+  /** Those that are seen. */
+  get seen(): readonly KeptEvent[] {
+    return this.#shown === this.#events.length ? this.#events : this.#events.slice(0, this.#shown);
+  }
+
+  /** How many they are. */
+  get shown(): number {
+    return this.#shown;
+  }
+
+  /** True while somebody keeps it. */
+  get isKept(): boolean {
+    return this.#keeper !== undefined;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** True while no event can come unless the task is continued. */
+  /** True when it is decided that no event comes unless the task is continued. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** True when that can be seen. */
   get settled(): boolean {
     return this.#settled;
   }
 
+  /** From now on events are shown when this one says so; undefined: at once. All that there are have been. */
+  keepWith(keeper: Keeper | undefined): void {
+    this.#keeper = keeper;
+  }
+
   /**
-   * Adds an event and wakes the readers. A `finish` is always taken, so that a log over its bounds can still end.
+   * Adds an event. A `finish` is always taken, so that a log over its bounds can still end.
    *
    * @throws ConnectError RESOURCE_EXHAUSTED when the log is full.
    */
-  append(event: KeptEvent): void {
+  append(event: KeptEvent, elapsedMs?: number): void {
     const bytes = this.#bytes + sizeOf(event);
     const isFinish = typeof event === "object" && event.case === "finish";
     if (!isFinish) this.#checkBounds(bytes);
     this.#events.push(event);
     this.#bytes = bytes;
-    if (isFinish) this.#settle();
+    this.#ended = isFinish;
+    if (elapsedMs !== undefined) {
+      this.#times ??= [];
+      this.#times[this.#events.length - 1] = elapsedMs;
+    }
+    if (this.#keeper === undefined) this.show(this.#events.length);
+    else this.#keeper.wake();
+  }
+
+  /** When an event happened, in milliseconds since the task was accepted; undefined where that is not kept. */
+  elapsedMs(index: number): number | undefined {
+    return this.#times?.[index];
+  }
+
+  /** Lets readers see the first `count` events. */
+  show(count: number): void {
+    this.#shown = count;
+    if (this.#ended && count === this.#events.length) this.#settle();
     if (this.#waiting !== undefined) for (const wake of this.#waiting) wake();
+  }
+
+  /** Forgets what nobody has seen: it could not be kept. */
+  dropUnseen(): void {
+    this.#events.length = this.#shown;
+    this.#ended = this.#settled;
+    this.#bytes = this.#events.reduce((sum, event) => sum + sizeOf(event), 0);
   }
 
   /** Lets a settled log take events again: the task is continued. */
   reopen(): void {
-    this.#settled = false;
+    this.#ended = this.#settled = false;
   }
 
   /**
@@ -71,11 +137,11 @@ export class TaskLog {
    */
   async *read(from: number, signal: AbortSignal): AsyncGenerator<LogEntry, void, undefined> {
     for (let index = from; ; ) {
-      while (index < this.#events.length) {
-        const kept = this.#events[index] as KeptEvent; // index is below the length
+      while (index < this.#shown) {
+        const kept = this.#events[index] as KeptEvent; // those that are shown are there
         const event: TaskEvent = typeof kept === "string" ? { case: "text", value: kept } : kept;
-        const isFinal = this.#settled && index + 1 === this.#events.length;
-        yield { index, event, isFinal };
+        const isFinal = this.#settled && index + 1 === this.#shown;
+        yield { index, event, elapsedMs: this.#times?.[index], isFinal };
         if (isFinal) return;
         index++;
       }

@@ -1,9 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { SpendingSchema, type TaskRequest, type TaskResponse, type TokenChunk, TokenChunkSchema } from "../contract/index.ts";
-import { outOfRange, type TaskEvent } from "../core/index.ts";
+import { isPromise, outOfRange, type TaskEvent } from "../core/index.ts";
+import type { Caller } from "./caller.ts";
+import { responseOf } from "./description.ts";
 import type { LogEntry } from "./log.ts";
 import type { TaskRecord } from "./record.ts";
-import type { Caller, TaskRuntime } from "./runtime.ts";
+import type { TaskRuntime } from "./runtime.ts";
 
 /**
  * ProcessTask: waits for the task and folds its log into one answer.
@@ -12,6 +14,10 @@ import type { Caller, TaskRuntime } from "./runtime.ts";
  */
 export function processTask(runtime: TaskRuntime, request: TaskRequest, caller: Caller): TaskResponse | Promise<TaskResponse> {
   const record = runtime.submit(request, caller);
+  return isPromise(record) ? record.then((each) => answerWhenSettled(each, caller)) : answerWhenSettled(record, caller);
+}
+
+function answerWhenSettled(record: TaskRecord, caller: Caller): TaskResponse | Promise<TaskResponse> {
   if (record.log.settled) return answerOf(record);
   return new Promise((resolve, reject) => {
     const settled = () => {
@@ -24,7 +30,7 @@ export function processTask(runtime: TaskRuntime, request: TaskRequest, caller: 
     };
     const forget = caller.onLeave((reason) => {
       reject(reason); // first: leaving may end the task with another reason
-      record.leave(settled);
+      record.leave(settled, caller.isLost && record.namesTask); // who has no name for it cannot come back
     });
     record.attend(settled);
   });
@@ -33,7 +39,7 @@ export function processTask(runtime: TaskRuntime, request: TaskRequest, caller: 
 function answerOf(record: TaskRecord): TaskResponse {
   const error = record.finish?.error;
   if (error !== undefined) throw error;
-  return record.response();
+  return responseOf(record);
 }
 
 /**
@@ -42,27 +48,32 @@ function answerOf(record: TaskRecord): TaskResponse {
  * @throws ConnectError what {@link TaskRuntime.submit} throws, or what ended the task; OUT_OF_RANGE beyond its end.
  */
 export async function* streamTask(runtime: TaskRuntime, request: TaskRequest, caller: Caller): AsyncGenerator<TokenChunk> {
-  const record = runtime.submit(request, caller);
-  using _held = record.hold();
-  checkRange(record, request.fromIndex);
-  for await (const entry of record.log.read(request.fromIndex, caller.signal)) {
-    throwIfFailed(entry.event);
-    yield toChunk(record, entry);
+  const record = await runtime.submit(request, caller);
+  const hold = record.hold();
+  try {
+    checkRange(record, request.fromIndex);
+    for await (const entry of record.log.read(request.fromIndex, caller.signal)) {
+      throwIfFailed(entry.event);
+      yield toChunk(record, entry);
+    }
+  } finally {
+    hold.release(caller.isLost);
   }
 }
 
 function checkRange(record: TaskRecord, fromIndex: number): void {
-  const { length } = record.log.events;
-  if (!record.log.settled || fromIndex <= length) return;
-  throw outOfRange(`from_index is ${fromIndex} but the task has ended with ${length} events; ask from 0 to ${length}`);
+  const { settled, shown } = record.log;
+  if (!settled || fromIndex <= shown) return;
+  throw outOfRange(`from_index is ${fromIndex} but the task has ended with ${shown} events; ask from 0 to ${shown}`);
 }
 
 function throwIfFailed(event: TaskEvent): void {
   if (event.case === "finish" && event.value.error !== undefined) throw event.value.error;
 }
 
-function toChunk({ id: taskId, spending }: TaskRecord, { index, event, isFinal }: LogEntry): TokenChunk {
+function toChunk({ id: taskId, spending }: TaskRecord, { index, event, elapsedMs, isFinal }: LogEntry): TokenChunk {
   const chunk = create(TokenChunkSchema, { taskId, index, isFinal });
+  if (elapsedMs !== undefined) chunk.elapsedMs = elapsedMs;
   switch (event.case) {
     case "text":
       chunk.text = event.value;
@@ -78,6 +89,9 @@ function toChunk({ id: taskId, spending }: TaskRecord, { index, event, isFinal }
       break;
     case "usage":
       chunk.usage = event.value;
+      break;
+    case "restart":
+      chunk.restartedFrom = event.value.from;
       break;
     case "finish":
       chunk.status = event.value.status;

@@ -1,24 +1,18 @@
 import { create, equals } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
-import type { Agent } from "../agent/index.ts";
 import {
   type Spending,
-  SpendingSchema,
   Status,
-  type Task,
   type TaskRequest,
   TaskRequestSchema,
-  type TaskResponse,
-  TaskSchema,
   type ToolCall,
   type ToolDefinition,
   type ToolResult,
 } from "../contract/index.ts";
-import { cancelled, Few, type Finish, type Limits, type TaskEvent, toRpcStatus } from "../core/index.ts";
-import { foldEvents } from "./answer.ts";
-import { TaskLog } from "./log.ts";
-import { statusOfError } from "./status.ts";
+import { cancelled, type Due, Few, type Finish, type Limits, type TaskEvent, timers } from "../core/index.ts";
+import { type KeptEvent, TaskLog } from "./log.ts";
+import { statusOfError, taskEndedTrailer } from "./status.ts";
+import { openToolCalls, toolResults } from "./tool-calls.ts";
 
 /** Times are kept from here on: V8 makes an object of a number as big as a date. */
 const epochMs = Date.now();
@@ -39,11 +33,26 @@ interface Run {
   abort(error: ConnectError): void;
 }
 
+/** A caller that waits. */
+export interface Hold {
+  /** Lets go. @param isLost its connection broke: it may come back. Default: it has had enough. */
+  release(isLost?: boolean): void;
+}
+
+/** Brings the events of a task that runs elsewhere. */
+interface Source {
+  /** Nobody waits for it here any more. */
+  unattended(isLost: boolean): void;
+}
+
 export interface TaskRecordInit {
   readonly id: string;
   readonly caller: string;
-  readonly agent: Agent;
+  /** The agent, by name. */
+  readonly agent: string;
   readonly request: TaskRequest;
+  /** When it was accepted, in milliseconds since the epoch. Default: now. */
+  readonly createTimeMs?: number;
   readonly limits: Limits;
   /** Called each time that the task settles. */
   readonly onSettle: (record: TaskRecord) => void;
@@ -56,13 +65,13 @@ export interface TaskRecordInit {
 export class TaskRecord {
   readonly id: string;
   readonly caller: string;
-  readonly agent: Agent;
+  readonly agent: string;
   /** Empty when nobody can ask for it any more. */
   content: string;
   readonly conversationId: string;
   readonly log: TaskLog;
   /** In milliseconds since {@link epochMs}. */
-  readonly #created = Date.now() - epochMs;
+  readonly #created: number;
   #settled = 0;
   /** Lets the task run on when nobody waits for it. Set by any caller that asks for it. */
   detached: boolean;
@@ -81,16 +90,23 @@ export class TaskRecord {
   #metadata: Readonly<Record<string, string>> | undefined;
   #tools: readonly ToolDefinition[] | undefined;
   #holders = 0;
+  /** Comes when nobody has come back. */
+  #abandonment: Due | undefined;
+  readonly #abandonAfterMs: number;
+  /** Where its events come from, when it runs on another server. */
+  source: Source | undefined;
   #attendants: Few<Attendant> | undefined;
 
-  constructor({ id, caller, agent, request, limits, onSettle }: TaskRecordInit) {
+  constructor({ id, caller, agent, request, createTimeMs = Date.now(), limits, onSettle }: TaskRecordInit) {
     this.id = id;
     this.caller = caller;
     this.agent = agent;
     this.content = request.content;
     this.conversationId = request.conversationId;
+    this.#created = createTimeMs - epochMs;
     this.detached = request.detached;
     this.log = new TaskLog(limits);
+    this.#abandonAfterMs = limits.abandonAfterMs;
     this.#onSettle = onSettle;
     this.namesTask = request.taskId !== "";
     this.#metadata = isEmpty(request.metadata) ? undefined : request.metadata;
@@ -116,7 +132,7 @@ export class TaskRecord {
   }
 
   /** True when the request, which has this task's id and is for this agent, asks what this task was asked. */
-  isAskedBy(request: TaskRequest, agent: Agent): boolean {
+  isAskedBy(request: TaskRequest, agent: string): boolean {
     if (!this.namesTask || this.agent !== agent) return false;
     const { content, conversationId, metadata, tools } = this;
     const asked = create(TaskRequestSchema, { content, conversationId, metadata, availableTools: [...tools] });
@@ -139,61 +155,101 @@ export class TaskRecord {
     return this.finish?.status ?? Status.RUNNING;
   }
 
-  /** Counts a caller that waits for the task. When the last one lets go, a task that is not detached is cancelled. */
-  hold(): Disposable {
-    this.#holders++;
+  /** Counts a caller that waits for the task. */
+  hold(): Hold {
+    this.#arrive();
     let held = true;
-    const release = () => {
-      if (held) this.#release();
+    const release = (isLost = false) => {
+      if (held) this.#depart(isLost);
       held = false;
     };
-    return { [Symbol.dispose]: release };
+    return { release };
   }
 
   /** Calls back once, when the task settles; until then the attendant holds it, like {@link hold}. */
   attend(attendant: Attendant): void {
-    this.#holders++;
+    this.#arrive();
     this.#attendants ??= new Few();
     this.#attendants.add(attendant);
   }
 
-  /** Lets go of the task before it settles. */
-  leave(attendant: Attendant): void {
-    if (this.#attendants?.delete(attendant)) this.#release();
+  /** Lets go of the task before it settles. @param isLost as of {@link Hold.release}. */
+  leave(attendant: Attendant, isLost: boolean): void {
+    if (this.#attendants?.delete(attendant)) this.#depart(isLost);
   }
 
-  #release(): void {
+  /** True while somebody waits for it. */
+  get isAttended(): boolean {
+    return this.#holders > 0;
+  }
+
+  #arrive(): void {
+    this.#holders++;
+    this.#abandonment?.cancel();
+    this.#abandonment = undefined;
+  }
+
+  /** When the last one has gone, a task that is not detached is cancelled, or waits for a while for one to come back. */
+  #depart(isLost: boolean): void {
     this.#holders--;
-    if (this.#holders > 0 || this.detached || this.log.settled) return;
-    this.stop(cancelled("no caller waits for the task any more"));
+    if (this.#holders > 0 || this.log.ended) return;
+    if (this.run === undefined) this.source?.unattended(isLost);
+    else if (this.detached) return;
+    else if (isLost) this.#abandonment = timers.schedule(this.#abandonAfterMs, () => this.#abandon());
+    else this.stop(cancelled("no caller waits for the task any more"));
+  }
+
+  #abandon(): void {
+    if (this.#holders > 0 || this.detached) return;
+    this.stop(cancelled(`no caller came back within ${this.#abandonAfterMs} ms after the last one's connection broke`));
+  }
+
+  /** Adds what the agent yields. @throws ConnectError RESOURCE_EXHAUSTED when the log is full. */
+  append(event: KeptEvent): void {
+    this.log.append(event, this.log.isKept ? Date.now() - this.createTimeMs : undefined);
+  }
+
+  /** Adds what has been kept before, here or elsewhere. */
+  restore(event: KeptEvent, { elapsedMs, spending }: { elapsedMs: number; spending?: Spent | undefined }): void {
+    if (this.log.settled) this.log.reopen();
+    this.log.append(event, elapsedMs);
+    if (!this.log.settled) return;
+    this.#settled = this.#created + elapsedMs;
+    this.spending = spending;
   }
 
   /** Ends the task with an error, at once, whether or not its agent heeds the signal. Does nothing when it has ended. */
   stop(error: ConnectError): void {
-    if (this.log.settled && this.status !== Status.REQUIRES_TOOL_CALL) return;
+    if (this.log.ended && this.status !== Status.REQUIRES_TOOL_CALL) return;
     this.log.reopen();
     this.fail(error);
   }
 
-  /** Settles with an error, and stops what the agent has left running. */
-  fail(error: ConnectError): void {
+  /** Settles with an error, and stops what the agent has left running. @param isEnd false: the task may go on elsewhere. Default: it is over. */
+  fail(error: ConnectError, { isEnd = true } = {}): void {
     const { run } = this;
-    this.#settle({ case: "finish", value: { status: statusOfError(error), error } });
+    if (isEnd) error.metadata.set(taskEndedTrailer, "1");
+    this.#end({ case: "finish", value: { status: statusOfError(error), error } });
     run?.abort(error);
   }
 
   /** Settles well: with an answer, or until the caller has run the tools that were called. */
   settle(status: keyof typeof finishes): void {
-    this.#settle(finishes[status]);
+    this.#end(finishes[status]);
   }
 
-  #settle(finish: TaskEvent): void {
-    if (this.log.settled) return;
-    this.log.append(finish);
-    this.#settled = Date.now() - epochMs;
-    if (!this.namesTask && this.status !== Status.REQUIRES_TOOL_CALL) this.#forgetQuestion();
+  #end(finish: TaskEvent): void {
+    if (this.log.ended) return;
     this.#account(this.run);
     this.run?.end();
+    this.append(finish);
+    if (this.log.settled) this.conclude();
+  }
+
+  /** Tells everybody that the log has settled. */
+  conclude(): void {
+    if (this.run !== undefined) this.#settled = Date.now() - epochMs;
+    if (!this.namesTask && this.status !== Status.REQUIRES_TOOL_CALL) this.#forgetQuestion();
     this.#onSettle(this);
     this.run = undefined;
     const attendants = this.#attendants;
@@ -220,45 +276,11 @@ export class TaskRecord {
 
   /** Tool calls, in order, whose tool the caller offered and whose result is still awaited. */
   openToolCalls(): ToolCall[] {
-    if (this.#tools === undefined) return [];
-    const answered = new Set(this.toolResults().map((result) => result.callId));
-    const offered = new Set(this.#tools.map((tool) => tool.name));
-    return this.#toolCalls().filter((call) => offered.has(call.toolName) && !answered.has(call.callId));
+    return this.#tools === undefined ? [] : openToolCalls(this.log.events, this.#tools);
   }
 
   toolResults(): ToolResult[] {
-    if (this.log.events.length === 0) return []; // as nearly every task begins
-    return this.log.events.flatMap((event) => (typeof event === "object" && event.case === "toolResult" ? [event.value] : []));
-  }
-
-  #toolCalls(): ToolCall[] {
-    return this.log.events.flatMap((event) => (typeof event === "object" && event.case === "toolCall" ? [event.value] : []));
-  }
-
-  /** The log folded into one answer. */
-  response(): TaskResponse {
-    const { id: taskId, status } = this;
-    const toolCalls = status === Status.REQUIRES_TOOL_CALL ? this.openToolCalls() : undefined;
-    const answer = foldEvents(this.log.events, { taskId, status, toolCalls });
-    if (this.spending !== undefined) answer.spending = create(SpendingSchema, this.spending);
-    return answer;
-  }
-
-  /** The task as GetTask shows it. */
-  describe(): Task {
-    const { finish } = this;
-    const task = create(TaskSchema, {
-      taskId: this.id,
-      agentId: this.agent.name,
-      status: this.status,
-      response: this.response(),
-      nextIndex: this.log.events.length,
-      createTime: timestampFromMs(this.createTimeMs),
-      conversationId: this.conversationId,
-    });
-    if (finish?.error !== undefined) task.error = toRpcStatus(finish.error);
-    if (finish !== undefined && finish.status !== Status.REQUIRES_TOOL_CALL) task.endTime = timestampFromMs(this.endTimeMs);
-    return task;
+    return toolResults(this.log.events);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Spending, Status, type TaskRequestSchema, type TokenChunk } from "../contract/index.ts";
-import { type AgentEvent, deadlineExceeded } from "../core/index.ts";
+import { type AgentEvent, deadlineExceeded, unavailable } from "../core/index.ts";
 import type { Meter } from "./meter.ts";
 
 /** The agents of another server, as far as a task calls them; `Agents` of a client are such. */
@@ -33,6 +33,7 @@ export async function* remoteEvents(
         spending = chunk.spending ?? spending;
         continue;
       }
+      if (chunk.restartedFrom !== undefined) throw begunAnew(chain);
       const event = toEvent(chunk);
       counted += meter.count(event);
       yield event;
@@ -44,6 +45,11 @@ export async function* remoteEvents(
   } finally {
     meter.add(spending, counted);
   }
+}
+
+/** What was handed on cannot be taken back. */
+function begunAnew(chain: string): ConnectError {
+  return unavailable(`${chain}: its server died, and it began anew`, 1_000);
 }
 
 function toEvent({ text, toolCall, toolResult, citation, usage }: TokenChunk): AgentEvent {

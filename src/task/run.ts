@@ -1,5 +1,5 @@
 import type { ConnectError } from "@connectrpc/connect";
-import type { Task, Yield } from "../agent/index.ts";
+import type { Agent, Task, Yield } from "../agent/index.ts";
 import type { Spending } from "../contract/index.ts";
 import { type Due, deadlineExceeded, type Envelope, timers } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
@@ -10,6 +10,7 @@ import type { TaskRecord } from "./record.ts";
 
 /** Who asked for a run, and what it may use. */
 export interface RunInit {
+  readonly agent: Agent;
   readonly identity: CallerIdentity;
   readonly envelope: Envelope;
   readonly timeoutMs: number;
@@ -18,6 +19,7 @@ export interface RunInit {
 /** One run of a task's agent, until the task settles: what it works under, and the way to end it. */
 export class TaskRun implements Work {
   readonly record: TaskRecord;
+  readonly agent: Agent;
   /** Who asked for this run. */
   readonly identity: CallerIdentity;
   readonly envelope: Envelope;
@@ -28,8 +30,9 @@ export class TaskRun implements Work {
   #controller: AbortController | undefined;
   #stopped: ConnectError | undefined;
 
-  constructor(record: TaskRecord, { identity, envelope, timeoutMs }: RunInit) {
+  constructor(record: TaskRecord, { agent, identity, envelope, timeoutMs }: RunInit) {
     this.record = record;
+    this.agent = agent;
     this.identity = identity;
     this.envelope = envelope;
     this.deadlineMs = Date.now() + timeoutMs;
@@ -75,6 +78,6 @@ export class TaskRun implements Work {
 
   /** Starts the agent. */
   start(task: Task, host: Host): AsyncIterable<Yield> {
-    return runAgent({ agent: this.record.agent, work: this, hops: this.envelope.hops, host }, task);
+    return runAgent({ agent: this.agent, work: this, hops: this.envelope.hops, host }, task);
   }
 }

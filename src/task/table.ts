@@ -53,11 +53,7 @@ export class TaskTable {
 
   /** The task of this caller, unless it never was or has been forgotten. */
   get(caller: string, id: string): TaskRecord | undefined {
-    this.sweep();
-    if (this.#unindexed > 0) {
-      this.#indexAll(this.#running);
-      this.#indexAll(this.#ended);
-    }
+    this.#indexRest();
     return this.#byCaller.get(caller)?.get(id);
   }
 
@@ -70,8 +66,25 @@ export class TaskTable {
 
   /** Notes that an ended task runs again. */
   resume(record: TaskRecord): void {
-    this.#unkeep(record);
-    this.#running.add(record);
+    if (record.keptBytes === undefined)
+      this.add(record); // it came from the store
+    else {
+      this.#unkeep(record);
+      this.#running.add(record);
+    }
+  }
+
+  /** Keeps a task that has ended elsewhere, like one that has ended here. */
+  keep(record: TaskRecord): void {
+    this.#index(record);
+    this.#end(record);
+  }
+
+  /** Forgets a task that runs here no more. */
+  withdraw(record: TaskRecord): void {
+    if (record.keptBytes !== undefined) this.#unkeep(record);
+    else this.#running.remove(record);
+    this.#forget(record);
   }
 
   /** Notes that a task at work has ended, or that one is stopped which waited for tool results; if forgotten by then, it stays so. */
@@ -79,10 +92,20 @@ export class TaskTable {
     if (record.run !== undefined) this.#running.remove(record);
     else if (record.keptBytes === undefined) return;
     else this.#unkeep(record);
+    this.#end(record);
+  }
+
+  #end(record: TaskRecord): void {
     record.keptBytes = record.log.bytes + record.content.length;
     this.#endedBytes += record.keptBytes;
     this.#ended.add(record);
     this.sweep(record.endTimeMs);
+  }
+
+  /** All of a caller. */
+  of(caller: string): TaskRecord[] {
+    this.#indexRest();
+    return [...(this.#byCaller.get(caller)?.values() ?? [])];
   }
 
   running(): TaskRecord[] {
@@ -108,6 +131,13 @@ export class TaskTable {
     record.keptBytes = undefined;
   }
 
+  #indexRest(): void {
+    this.sweep();
+    if (this.#unindexed === 0) return;
+    this.#indexAll(this.#running);
+    this.#indexAll(this.#ended);
+  }
+
   /** From the youngest on: those that were asked for before are old. */
   #indexAll(list: RecordList): void {
     for (let record = list.youngest; record !== undefined && this.#unindexed > 0; record = record.older) {
@@ -127,13 +157,14 @@ export class TaskTable {
     record.indexed = true;
   }
 
-  #forget({ caller, id, indexed }: TaskRecord): void {
+  #forget(record: TaskRecord): void {
+    const { caller, id, indexed } = record;
     if (!indexed) {
       this.#unindexed--;
       return;
     }
     const tasks = this.#byCaller.get(caller);
-    tasks?.delete(id);
+    if (tasks?.get(id) === record) tasks.delete(id);
     if (tasks?.size === 0) this.#byCaller.delete(caller);
   }
 }

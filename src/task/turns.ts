@@ -2,9 +2,10 @@ import { create } from "@bufbuild/protobuf";
 import type { ConverseRequest, StartTurn, TaskRequest, ToolResult } from "../contract/index.ts";
 import { TaskRequestSchema } from "../contract/index.ts";
 import { failedPrecondition, invalidArgument, resourceExhausted, toPeerError } from "../core/index.ts";
+import type { Caller } from "./caller.ts";
 import { newId } from "./id.ts";
 import type { TaskRecord } from "./record.ts";
-import type { Caller, TaskRuntime } from "./runtime.ts";
+import type { TaskRuntime } from "./runtime.ts";
 import { Check, validateTurn } from "./validate.ts";
 
 /** A turn that waits for the ones before it. */
@@ -139,7 +140,16 @@ export class TurnQueue {
       if (taskId === "" || turn.request.taskId === taskId) turn.cancelled = true;
     }
     if (this.current !== undefined && (taskId === "" || this.current.id === taskId)) {
-      this.#runtime.cancel(this.current.id, this.#caller.identity.name);
+      void this.#cancel(this.current.id);
+    }
+  }
+
+  async #cancel(taskId: string): Promise<void> {
+    try {
+      await this.#runtime.cancel(taskId, this.#caller.identity);
+      this.#wake();
+    } catch (thrown) {
+      this.#failure.abort(toPeerError(thrown));
     }
   }
 

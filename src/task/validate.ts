@@ -11,7 +11,8 @@ export function validateTaskRequest(request: TaskRequest, limits: Limits): void 
   check.id("agent_id", request.agentId);
   check.id("capability", request.capability);
   check.id("conversation_id", request.conversationId);
-  if (request.toolResults.length === 0) check.content("content", request.content);
+  if (request.toolResults.length === 0 && (request.taskId === "" || request.content !== ""))
+    check.content("content", request.content);
   check.metadata("metadata", request.metadata);
   check.tools("available_tools", request.availableTools);
   check.toolResults("tool_results", request.toolResults);
@@ -39,6 +40,18 @@ export function validateTaskId(taskId: string, limits: Limits): void {
   if (taskId === "") check.refuse("task_id", "is missing; name the task");
   check.finish();
 }
+
+/** @returns how many to give. @throws ConnectError INVALID_ARGUMENT for a page that cannot be. */
+export function validatePage({ pageSize, pageToken }: { pageSize: number; pageToken: string }, limits: Limits): number {
+  const check = new Check(limits);
+  if (pageSize < 0 || pageSize > maxPageSize) check.refuse("page_size", `is ${pageSize}; it must be 0 to ${maxPageSize}`);
+  check.id("page_token", pageToken);
+  check.finish();
+  return pageSize || defaultPageSize;
+}
+
+const maxPageSize = 1_000;
+const defaultPageSize = 100;
 
 /** Collects what is wrong with a message, field by field. */
 export class Check {

@@ -1,5 +1,9 @@
-import type { CallOptions as ConnectCallOptions } from "@connectrpc/connect";
-import { type Budget, envelopeHeaders } from "../core/index.ts";
+import { create } from "@bufbuild/protobuf";
+import { type CallOptions as ConnectCallOptions, encodeBinaryHeader } from "@connectrpc/connect";
+import { EnvelopeSchema } from "../contract/index.ts";
+import { type Budget, envelopeHeader } from "../core/index.ts";
+
+import type { Resumption } from "./resume.ts";
 
 /** What can be said of one call. */
 export interface CallOptions {
@@ -13,6 +17,18 @@ export interface CallOptions {
   readonly timeoutMs?: number;
   /** Stops the call, and the task with it unless it is `detached`. The call then fails with CANCELLED. Default: none. */
   readonly signal?: AbortSignal;
+  /**
+   * Lets the task run on when the caller leaves the loop or aborts the signal; it can be asked for by its `taskId`. Default: the request's own
+   * `detached`, which is false where nothing is said: the task is cancelled.
+   */
+  readonly detached?: boolean;
+  /**
+   * Milliseconds for which a call that was cut off is made again and again without anything arriving, within `timeoutMs`; 0: it fails at once.
+   * Default 60,000: as long as a server waits for the callers of a task.
+   */
+  readonly resumeForMs?: number;
+  /** Told before a call that was cut off is made again. What it throws ends the call. Default: nobody is told. */
+  readonly onResume?: (resumption: Resumption) => void;
   /** Request headers, gRPC's "metadata". A header given here replaces the default of the same name. */
   readonly metadata?: HeadersInit;
 }
@@ -43,7 +59,12 @@ function budgetHeaders({ tokens, calls, depth }: CallBudget): Record<string, str
     if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= maxBudget)) continue;
     throw new RangeError(`budget.${name} is ${value}; it must be a whole number of 0 to ${maxBudget}`);
   }
-  return envelopeHeaders({ hops: [], tokens, calls, maxDepth: depth });
+  const message = create(EnvelopeSchema, {
+    ...(tokens !== undefined && { tokens }),
+    ...(calls !== undefined && { calls }),
+    ...(depth !== undefined && { maxDepth: depth }),
+  });
+  return { [envelopeHeader]: encodeBinaryHeader(message, EnvelopeSchema) };
 }
 
 /** What a uint32 holds. */

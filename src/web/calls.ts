@@ -1,8 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { AgentService, type Task, type TaskRequestSchema, type TaskResponse, type TokenChunk } from "../contract/index.ts";
-import { type CallDefaults, type CallOptions, callOptionsOf, stoppable } from "./call-options.ts";
+import { type CallDefaults, type CallOptions, callOptionsOf } from "./call-options.ts";
 import { createMemoryThread, type MemoryThread } from "./memory.ts";
+import { TaskCall, type TransportTraits } from "./task-call.ts";
 
 /** What is asked: the question alone, or the contract's whole `TaskRequest`. */
 export type TaskInput = string | MessageInitShape<typeof TaskRequestSchema>;
@@ -15,6 +16,9 @@ export interface AgentCalls {
   /**
    * Runs a task and gives the whole answer when it is finished or waits for tool results.
    *
+   * A call whose connection breaks is made again, with the same `taskId` (a task without one gets one), until the deadline is over, or nothing
+   * has answered for a minute; `onResume` tells. Servers that share a store, or that come back with it, run the task once.
+   *
    * @throws ConnectError what the task failed with; NOT_FOUND for an unknown agent; ALREADY_EXISTS when the `taskId` stands for
    * another request.
    */
@@ -23,10 +27,11 @@ export interface AgentCalls {
   /**
    * Runs a task and gives its events as they come. Text is in `chunk.text`; pieces join without a separator.
    *
-   * The call starts with the first read. Leaving the loop early stops it as the signal does. Can be read once; to go on after a
-   * broken connection, send the same `taskId` again with `fromIndex` one above the last chunk's `index`.
+   * The call starts with the first read. Leaving the loop early stops it as the signal does. Can be read once. When its connection breaks or
+   * its server dies it goes on after the last chunk that arrived, as {@link AgentCalls.process} does: no chunk is lost, and none comes twice.
    *
-   * @throws ConnectError as {@link AgentCalls.process}; OUT_OF_RANGE for a `fromIndex` beyond the end.
+   * @throws ConnectError as {@link AgentCalls.process}; OUT_OF_RANGE for a `fromIndex` beyond the end; NOT_FOUND when the server came back
+   * without the task.
    */
   stream(task: TaskInput, options?: CallOptions): AsyncIterable<TokenChunk>;
 
@@ -56,28 +61,30 @@ export interface AgentCalls {
 }
 
 /** The calls over any Connect transport, in a browser or in Node. The transport stays the caller's. */
-export function createAgentCalls(transport: Transport, defaults: CallDefaults = {}): AgentCalls {
+export function createAgentCalls(transport: Transport, defaults: CallDefaults = {}, traits: TransportTraits = {}): AgentCalls {
   const client = createClient(AgentService, transport);
+  const callOf = (task: TaskInput, options: CallOptions) =>
+    new TaskCall(client, { request: requestOf(task, options, defaults), options, defaults, traits });
+  const withDefaults = (more: CallDefaults) => createAgentCalls(transport, { ...defaults, ...more }, traits);
   return {
-    process: async (task, options = {}) =>
-      client.processTask(requestOf(task, options, defaults), callOptionsOf(options, defaults)),
-    stream: (task, options = {}) =>
-      stoppable(options.signal, (signal) =>
-        client.streamResponse(requestOf(task, options, defaults), callOptionsOf({ ...options, signal }, defaults)),
-      ),
+    process: async (task, options = {}) => callOf(task, options).answer(),
+    stream: (task, options = {}) => callOf(task, options).stream(),
     get: async (taskId, options = {}) => present((await client.getTask({ taskId }, callOptionsOf(options, defaults))).task),
     cancel: async (taskId, options = {}) =>
       present((await client.cancelTask({ taskId }, callOptionsOf(options, defaults))).task),
     memory: (thread = "") => createMemoryThread(thread, transport, defaults),
-    agent: (name) => createAgentCalls(transport, { ...defaults, agent: name, capability: "" }),
-    capability: (name) => createAgentCalls(transport, { ...defaults, agent: "", capability: name }),
+    agent: (name) => withDefaults({ agent: name, capability: "" }),
+    capability: (name) => withDefaults({ agent: "", capability: name }),
   };
 }
 
+/** The request, with an id: its key when it is sent again. */
 function requestOf(task: TaskInput, options: CallOptions, defaults: CallDefaults): MessageInitShape<typeof TaskRequestSchema> {
   const request = typeof task === "string" ? { content: task } : task;
   return {
     ...request,
+    taskId: request.taskId || (request.content?.trim() ? newTaskId() : ""), // with an id, no content asks for a task that is there
+    detached: request.detached ?? options.detached ?? false,
     agentId: options.agent ?? (request.agentId || (defaults.agent ?? "")),
     capability: options.capability ?? (request.capability || (defaults.capability ?? "")),
   };
@@ -86,4 +93,9 @@ function requestOf(task: TaskInput, options: CallOptions, defaults: CallDefaults
 function present(task: Task | undefined): Task {
   if (task === undefined) throw new ConnectError("the server answered without the task", Code.Internal);
   return task;
+}
+
+/** A random id of 128 bits. */
+function newTaskId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -27,3 +27,5 @@ export type {
   MemoryThread,
   ThreadState,
 } from "./memory.ts";
+export type { Resumption } from "./resume.ts";
+export type { TransportTraits } from "./task-call.ts";

@@ -1,4 +1,5 @@
 /** HTTP/2 and HTTP/1.1 to calls and back, for any Connect service. Knows nothing of agents. */
+export { isCutOff } from "./client/failures.ts";
 export type { TransportOptions } from "./client/options.ts";
 export type { Attempt, AttemptEnd, Route, RoutedCall, Router } from "./client/route.ts";
 export { type ClosableTransport, createRoutedTransport, createTransport, openSession } from "./client/transport.ts";
@@ -19,6 +20,7 @@ export type {
 } from "./exchange.ts";
 export { createListener, type Listener, type ListenerOptions } from "./node/listener.ts";
 export type { TlsOptions } from "./node/tls-server.ts";
+export { isConnectionLost } from "./server/lost.ts";
 export type { RequestGate } from "./server/method.ts";
 export { type CorsOptions, createOriginPolicy, isLoopbackName, type OriginVerdict } from "./server/origin.ts";
 export { codeName, respondError, respondJson, respondText } from "./server/responses.ts";

@@ -1,6 +1,5 @@
-import { wireBounds } from "../core/index.ts";
+import { isPromise, wireBounds } from "../core/index.ts";
 import type { Envelope } from "./envelope.ts";
-import { isPromise } from "./promise.ts";
 
 const { maxQueuedBytes, envelopeOverheadBytes } = wireBounds;
 

@@ -73,7 +73,10 @@ describeWith(findTool("curl", "CURL"), "curl", (path) => {
       const [first, end] = readEnvelopes(answer.body).map(({ data }) => JSON.parse(data.toString()));
       expect(answer.status).toBe(200);
       expect(first).toMatchObject({ text: "before " });
-      expect(end).toEqual({ error: { code: "failed_precondition", message: "the calendar is read-only" } });
+      expect(end).toEqual({
+        error: { code: "failed_precondition", message: "the calendar is read-only" },
+        metadata: { "convoke-task-ended": ["1"] },
+      });
     });
 
     test("GetTask answers a GET with the message in the query", async () => {

@@ -52,7 +52,7 @@ describeWith(findTool("grpcurl", "GRPCURL"), "grpcurl, without proto files", (pa
 
   test("list of a service names its methods", async () => {
     const { stdout } = await grpcurl([], "list", "agent.v1.AgentService");
-    const methods = ["CancelTask", "Converse", "GetTask", "ProcessTask", "StreamResponse"];
+    const methods = ["CancelTask", "Converse", "GetTask", "ListTasks", "ProcessTask", "StreamResponse"];
     expect(stdout.trim().split("\n")).toEqual(methods.map((method) => `agent.v1.AgentService.${method}`));
   });
 

@@ -13,6 +13,60 @@ import type { Status as Status$1 } from "../../google/rpc/status_pb.js";
 export declare const file_agent_v1_agent: GenFile;
 
 /**
+ * ListTasksRequest asks for one page of the caller's tasks.
+ *
+ * @generated from message agent.v1.ListTasksRequest
+ */
+export declare type ListTasksRequest = Message<"agent.v1.ListTasksRequest"> & {
+  /**
+   * The most tasks to give, at most 1,000. 0 means 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The page to give: next_page_token of the one before. Empty means the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message agent.v1.ListTasksRequest.
+ * Use `create(ListTasksRequestSchema)` to create a new message.
+ */
+export declare const ListTasksRequestSchema: GenMessage<ListTasksRequest>;
+
+/**
+ * ListTasksResponse is one page of tasks.
+ *
+ * @generated from message agent.v1.ListTasksResponse
+ */
+export declare type ListTasksResponse = Message<"agent.v1.ListTasksResponse"> & {
+  /**
+   * The tasks, without their responses.
+   *
+   * @generated from field: repeated agent.v1.Task tasks = 1;
+   */
+  tasks: Task[];
+
+  /**
+   * Asks for the next page; empty on the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message agent.v1.ListTasksResponse.
+ * Use `create(ListTasksResponseSchema)` to create a new message.
+ */
+export declare const ListTasksResponseSchema: GenMessage<ListTasksResponse>;
+
+/**
  * ConverseRequest is one message from the caller in a conversation: exactly one action.
  *
  * @generated from message agent.v1.ConverseRequest
@@ -219,6 +273,14 @@ export declare type ConverseResponse = Message<"agent.v1.ConverseResponse"> & {
      */
     value: TurnFinished;
     case: "turnFinished";
+  } | {
+    /**
+     * The server that ran the turn died, and its agent begins anew: the turn's events from this number on are void.
+     *
+     * @generated from field: int32 restarted_from = 10;
+     */
+    value: number;
+    case: "restartedFrom";
   } | { case: undefined; value?: undefined };
 };
 
@@ -375,7 +437,7 @@ export declare const AgentService: GenService<{
   /**
    * StreamResponse runs a task and delivers each of its events as it happens.
    *
-   * Send the same request again with from_index set to go on after the last chunk that arrived.
+   * Send the same request again, or its task_id alone, with from_index set to go on after the last chunk that arrived.
    * buf:lint:ignore RPC_REQUEST_STANDARD_NAME
    * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
    * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
@@ -419,6 +481,16 @@ export declare const AgentService: GenService<{
     methodKind: "unary";
     input: typeof CancelTaskRequestSchema;
     output: typeof CancelTaskResponseSchema;
+  },
+  /**
+   * ListTasks lists the caller's tasks, those at work and those that have ended and are still kept, in the order of their ids.
+   *
+   * @generated from rpc agent.v1.AgentService.ListTasks
+   */
+  listTasks: {
+    methodKind: "unary";
+    input: typeof ListTasksRequestSchema;
+    output: typeof ListTasksResponseSchema;
   },
 }>;
 

@@ -10,70 +10,84 @@ import { file_google_rpc_status } from "../../google/rpc/status_pb.js";
  * Describes the file agent/v1/agent.proto.
  */
 export const file_agent_v1_agent = /*@__PURE__*/
-  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEi3wEKD0NvbnZlcnNlUmVxdWVzdBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSEAoIYWdlbnRfaWQYAiABKAkSKQoKc3RhcnRfdHVybhgDIAEoCzITLmFnZW50LnYxLlN0YXJ0VHVybkgAEisKC3Rvb2xfcmVzdWx0GAQgASgLMhQuYWdlbnQudjEuVG9vbFJlc3VsdEgAEisKC2NhbmNlbF90dXJuGAUgASgLMhQuYWdlbnQudjEuQ2FuY2VsVHVybkgAEhIKCmNhcGFiaWxpdHkYBiABKAlCCAoGYWN0aW9uIsYBCglTdGFydFR1cm4SDwoHdGFza19pZBgBIAEoCRIPCgdjb250ZW50GAIgASgJEjMKCG1ldGFkYXRhGAMgAygLMiEuYWdlbnQudjEuU3RhcnRUdXJuLk1ldGFkYXRhRW50cnkSMQoPYXZhaWxhYmxlX3Rvb2xzGAQgAygLMhguYWdlbnQudjEuVG9vbERlZmluaXRpb24aLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIh0KCkNhbmNlbFR1cm4SDwoHdGFza19pZBgBIAEoCSK6AgoQQ29udmVyc2VSZXNwb25zZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSDwoHdGFza19pZBgCIAEoCRINCgVpbmRleBgDIAEoBRIOCgR0ZXh0GAQgASgJSAASJwoJdG9vbF9jYWxsGAUgASgLMhIuYWdlbnQudjEuVG9vbENhbGxIABIrCgt0b29sX3Jlc3VsdBgGIAEoCzIULmFnZW50LnYxLlRvb2xSZXN1bHRIABImCghjaXRhdGlvbhgHIAEoCzISLmFnZW50LnYxLkNpdGF0aW9uSAASJQoFdXNhZ2UYCCABKAsyFC5hZ2VudC52MS5Ub2tlblVzYWdlSAASLwoNdHVybl9maW5pc2hlZBgJIAEoCzIWLmFnZW50LnYxLlR1cm5GaW5pc2hlZEgAQgcKBWV2ZW50IngKDFR1cm5GaW5pc2hlZBIgCgZzdGF0dXMYASABKA4yEC5hZ2VudC52MS5TdGF0dXMSIwoFdXNhZ2UYAiABKAsyFC5hZ2VudC52MS5Ub2tlblVzYWdlEiEKBWVycm9yGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiIQoOR2V0VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIvCg9HZXRUYXNrUmVzcG9uc2USHAoEdGFzaxgBIAEoCzIOLmFnZW50LnYxLlRhc2siJAoRQ2FuY2VsVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIyChJDYW5jZWxUYXNrUmVzcG9uc2USHAoEdGFzaxgBIAEoCzIOLmFnZW50LnYxLlRhc2sy5wIKDEFnZW50U2VydmljZRI8CgtQcm9jZXNzVGFzaxIVLmFnZW50LnYxLlRhc2tSZXF1ZXN0GhYuYWdlbnQudjEuVGFza1Jlc3BvbnNlEj8KDlN0cmVhbVJlc3BvbnNlEhUuYWdlbnQudjEuVGFza1JlcXVlc3QaFC5hZ2VudC52MS5Ub2tlbkNodW5rMAESRQoIQ29udmVyc2USGS5hZ2VudC52MS5Db252ZXJzZVJlcXVlc3QaGi5hZ2VudC52MS5Db252ZXJzZVJlc3BvbnNlKAEwARJDCgdHZXRUYXNrEhguYWdlbnQudjEuR2V0VGFza1JlcXVlc3QaGS5hZ2VudC52MS5HZXRUYXNrUmVzcG9uc2UiA5ACARJMCgpDYW5jZWxUYXNrEhsuYWdlbnQudjEuQ2FuY2VsVGFza1JlcXVlc3QaHC5hZ2VudC52MS5DYW5jZWxUYXNrUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_agent_v1_task, file_google_rpc_status]);
+  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEiOQoQTGlzdFRhc2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJLChFMaXN0VGFza3NSZXNwb25zZRIdCgV0YXNrcxgBIAMoCzIOLmFnZW50LnYxLlRhc2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIt8BCg9Db252ZXJzZVJlcXVlc3QSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhAKCGFnZW50X2lkGAIgASgJEikKCnN0YXJ0X3R1cm4YAyABKAsyEy5hZ2VudC52MS5TdGFydFR1cm5IABIrCgt0b29sX3Jlc3VsdBgEIAEoCzIULmFnZW50LnYxLlRvb2xSZXN1bHRIABIrCgtjYW5jZWxfdHVybhgFIAEoCzIULmFnZW50LnYxLkNhbmNlbFR1cm5IABISCgpjYXBhYmlsaXR5GAYgASgJQggKBmFjdGlvbiLGAQoJU3RhcnRUdXJuEg8KB3Rhc2tfaWQYASABKAkSDwoHY29udGVudBgCIAEoCRIzCghtZXRhZGF0YRgDIAMoCzIhLmFnZW50LnYxLlN0YXJ0VHVybi5NZXRhZGF0YUVudHJ5EjEKD2F2YWlsYWJsZV90b29scxgEIAMoCzIYLmFnZW50LnYxLlRvb2xEZWZpbml0aW9uGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIdCgpDYW5jZWxUdXJuEg8KB3Rhc2tfaWQYASABKAki1AIKEENvbnZlcnNlUmVzcG9uc2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEg8KB3Rhc2tfaWQYAiABKAkSDQoFaW5kZXgYAyABKAUSDgoEdGV4dBgEIAEoCUgAEicKCXRvb2xfY2FsbBgFIAEoCzISLmFnZW50LnYxLlRvb2xDYWxsSAASKwoLdG9vbF9yZXN1bHQYBiABKAsyFC5hZ2VudC52MS5Ub29sUmVzdWx0SAASJgoIY2l0YXRpb24YByABKAsyEi5hZ2VudC52MS5DaXRhdGlvbkgAEiUKBXVzYWdlGAggASgLMhQuYWdlbnQudjEuVG9rZW5Vc2FnZUgAEi8KDXR1cm5fZmluaXNoZWQYCSABKAsyFi5hZ2VudC52MS5UdXJuRmluaXNoZWRIABIYCg5yZXN0YXJ0ZWRfZnJvbRgKIAEoBUgAQgcKBWV2ZW50IngKDFR1cm5GaW5pc2hlZBIgCgZzdGF0dXMYASABKA4yEC5hZ2VudC52MS5TdGF0dXMSIwoFdXNhZ2UYAiABKAsyFC5hZ2VudC52MS5Ub2tlblVzYWdlEiEKBWVycm9yGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiIQoOR2V0VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIvCg9HZXRUYXNrUmVzcG9uc2USHAoEdGFzaxgBIAEoCzIOLmFnZW50LnYxLlRhc2siJAoRQ2FuY2VsVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIyChJDYW5jZWxUYXNrUmVzcG9uc2USHAoEdGFzaxgBIAEoCzIOLmFnZW50LnYxLlRhc2sysgMKDEFnZW50U2VydmljZRI8CgtQcm9jZXNzVGFzaxIVLmFnZW50LnYxLlRhc2tSZXF1ZXN0GhYuYWdlbnQudjEuVGFza1Jlc3BvbnNlEj8KDlN0cmVhbVJlc3BvbnNlEhUuYWdlbnQudjEuVGFza1JlcXVlc3QaFC5hZ2VudC52MS5Ub2tlbkNodW5rMAESRQoIQ29udmVyc2USGS5hZ2VudC52MS5Db252ZXJzZVJlcXVlc3QaGi5hZ2VudC52MS5Db252ZXJzZVJlc3BvbnNlKAEwARJDCgdHZXRUYXNrEhguYWdlbnQudjEuR2V0VGFza1JlcXVlc3QaGS5hZ2VudC52MS5HZXRUYXNrUmVzcG9uc2UiA5ACARJMCgpDYW5jZWxUYXNrEhsuYWdlbnQudjEuQ2FuY2VsVGFza1JlcXVlc3QaHC5hZ2VudC52MS5DYW5jZWxUYXNrUmVzcG9uc2UiA5ACAhJJCglMaXN0VGFza3MSGi5hZ2VudC52MS5MaXN0VGFza3NSZXF1ZXN0GhsuYWdlbnQudjEuTGlzdFRhc2tzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_agent_v1_task, file_google_rpc_status]);
+
+/**
+ * Describes the message agent.v1.ListTasksRequest.
+ * Use `create(ListTasksRequestSchema)` to create a new message.
+ */
+export const ListTasksRequestSchema = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 0);
+
+/**
+ * Describes the message agent.v1.ListTasksResponse.
+ * Use `create(ListTasksResponseSchema)` to create a new message.
+ */
+export const ListTasksResponseSchema = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 1);
 
 /**
  * Describes the message agent.v1.ConverseRequest.
  * Use `create(ConverseRequestSchema)` to create a new message.
  */
 export const ConverseRequestSchema = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 0);
+  messageDesc(file_agent_v1_agent, 2);
 
 /**
  * Describes the message agent.v1.StartTurn.
  * Use `create(StartTurnSchema)` to create a new message.
  */
 export const StartTurnSchema = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 1);
+  messageDesc(file_agent_v1_agent, 3);
 
 /**
  * Describes the message agent.v1.CancelTurn.
  * Use `create(CancelTurnSchema)` to create a new message.
  */
 export const CancelTurnSchema = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 2);
+  messageDesc(file_agent_v1_agent, 4);
 
 /**
  * Describes the message agent.v1.ConverseResponse.
  * Use `create(ConverseResponseSchema)` to create a new message.
  */
 export const ConverseResponseSchema = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 3);
+  messageDesc(file_agent_v1_agent, 5);
 
 /**
  * Describes the message agent.v1.TurnFinished.
  * Use `create(TurnFinishedSchema)` to create a new message.
  */
 export const TurnFinishedSchema = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 4);
+  messageDesc(file_agent_v1_agent, 6);
 
 /**
  * Describes the message agent.v1.GetTaskRequest.
  * Use `create(GetTaskRequestSchema)` to create a new message.
  */
 export const GetTaskRequestSchema = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 5);
+  messageDesc(file_agent_v1_agent, 7);
 
 /**
  * Describes the message agent.v1.GetTaskResponse.
  * Use `create(GetTaskResponseSchema)` to create a new message.
  */
 export const GetTaskResponseSchema = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 6);
+  messageDesc(file_agent_v1_agent, 8);
 
 /**
  * Describes the message agent.v1.CancelTaskRequest.
  * Use `create(CancelTaskRequestSchema)` to create a new message.
  */
 export const CancelTaskRequestSchema = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 7);
+  messageDesc(file_agent_v1_agent, 9);
 
 /**
  * Describes the message agent.v1.CancelTaskResponse.
  * Use `create(CancelTaskResponseSchema)` to create a new message.
  */
 export const CancelTaskResponseSchema = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 8);
+  messageDesc(file_agent_v1_agent, 10);
 
 /**
  * AgentService hands tasks to agents and brings their answers back.

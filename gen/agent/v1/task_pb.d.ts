@@ -36,7 +36,8 @@ export declare type TaskRequest = Message<"agent.v1.TaskRequest"> & {
   agentId: string;
 
   /**
-   * What is asked. Required, except when tool_results continue a task.
+   * What is asked. Required, except when tool_results continue a task, and when task_id names a task that is there: that is attached to
+   * then, whatever it was asked.
    *
    * @generated from field: string content = 3;
    */
@@ -166,7 +167,7 @@ export declare const TaskResponseSchema: GenMessage<TaskResponse>;
 
 /**
  * TokenChunk is one event of a task, as StreamResponse delivers it. Exactly one of text, tool_call, tool_result, citation,
- * usage and status is set.
+ * usage, restarted_from and status is set.
  *
  * @generated from message agent.v1.TokenChunk
  */
@@ -241,6 +242,21 @@ export declare type TokenChunk = Message<"agent.v1.TokenChunk"> & {
    * @generated from field: agent.v1.Spending spending = 10;
    */
   spending?: Spending | undefined;
+
+  /**
+   * The server that ran the task died, and its agent, which is declared restartable, begins anew: the events from this number on are
+   * void. Nearly always 0.
+   *
+   * @generated from field: optional int32 restarted_from = 11;
+   */
+  restartedFrom?: number | undefined;
+
+  /**
+   * When it happened, in milliseconds since the task was accepted; set where the server keeps that.
+   *
+   * @generated from field: optional uint32 elapsed_ms = 12;
+   */
+  elapsedMs?: number | undefined;
 };
 
 /**

@@ -1,10 +1,10 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { isPromise } from "../../core/index.ts";
 import { BodyReader } from "../body.ts";
 import { type Compression, compressions } from "../compression.ts";
 import { compressedFlag, EnvelopeReader, type EnvelopeSink } from "../envelope.ts";
 import type { Fields } from "../exchange.ts";
 import { noFields } from "../headers.ts";
-import { isPromise } from "../promise.ts";
 import type { ClientMethod } from "./method.ts";
 import type { Outcome } from "./protocol.ts";
 

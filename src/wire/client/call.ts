@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { cancelled, type Due, deadlineExceeded, timers, wireBounds } from "../../core/index.ts";
+import { cancelled, type Due, deadlineExceeded, isPromise, timers, wireBounds } from "../../core/index.ts";
 import {
   type ClientClosed,
   type ClientExchange,
@@ -10,7 +10,6 @@ import {
   type Writable,
 } from "../exchange.ts";
 import { noFields } from "../headers.ts";
-import { isPromise } from "../promise.ts";
 import { Answer, type AnswerSink } from "./answer.ts";
 import { failureOf, mayResend } from "./failures.ts";
 import { KeptRequest } from "./kept.ts";

@@ -13,8 +13,21 @@ const resetMeanings: Readonly<Record<number, readonly [code: Code, meaning: stri
   12: [Code.PermissionDenied, "the server finds the connection not secure enough"],
 };
 
+const cutOff = new WeakSet<ConnectError>();
+
+/** True for the error of a call whose connection broke when it had been sent: a server may have begun it, and has not said how it ended. */
+export function isCutOff(error: ConnectError): boolean {
+  return cutOff.has(error);
+}
+
 /** The error of a call whose exchange ended before its response was whole. */
 export function failureOf(closed: ClientClosed): ConnectError {
+  const error = errorOf(closed);
+  if (closed.how === "lost") cutOff.add(error);
+  return error;
+}
+
+function errorOf(closed: ClientClosed): ConnectError {
   switch (closed.how) {
     case "reset": {
       const [code, meaning] = resetMeanings[closed.code] ?? [Code.Internal, "the server broke the call off"];

@@ -1,12 +1,11 @@
 import { create, type DescMessage, type DescMethodStreaming, type Message, type MessageInitShape } from "@bufbuild/protobuf";
 import { ConnectError, type StreamResponse } from "@connectrpc/connect";
-import { cancelled } from "../../core/index.ts";
+import { cancelled, isPromise } from "../../core/index.ts";
 import type { Fields } from "../exchange.ts";
 import { noFields, toHeaders } from "../headers.ts";
 import { leave } from "../iterators.ts";
 import { MessageQueue } from "../message-queue.ts";
 import { MessageWriter } from "../message-writer.ts";
-import { isPromise } from "../promise.ts";
 import { type CallReceiver, ClientCall } from "./call.ts";
 import type { ClientMethod } from "./method.ts";
 import type { Outcome } from "./protocol.ts";

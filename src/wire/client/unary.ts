@@ -1,9 +1,9 @@
 import type { DescMessage, DescMethodUnary, Message, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type UnaryResponse } from "@connectrpc/connect";
+import { isPromise } from "../../core/index.ts";
 import type { Envelope } from "../envelope.ts";
 import type { Fields, HeaderList } from "../exchange.ts";
 import { noFields, toHeaders } from "../headers.ts";
-import { isPromise } from "../promise.ts";
 import { type CallReceiver, ClientCall } from "./call.ts";
 import type { ClientMethod } from "./method.ts";
 import type { Outcome } from "./protocol.ts";

@@ -71,7 +71,9 @@ export class ClientConnection extends Connection implements ClientHost {
   }
 
   /** Ends every call and the connection. */
+  /** The server hears that the calls are not wanted any more: a connection that only ends might come back. */
   close(): void {
+    for (const { id } of this.streams.values()) this.sendReset(id, errorCodes.cancel);
     this.shut({ how: "closed" });
   }
 

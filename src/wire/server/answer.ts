@@ -1,12 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
+import { isPromise } from "../../core/index.ts";
 import type { CodecName } from "../codec.ts";
 import type { Compression } from "../compression.ts";
 import { compressedFlag, type Envelope, joinEnvelopes, tooLong } from "../envelope.ts";
 import type { ServerExchange } from "../exchange.ts";
 import { leave } from "../iterators.ts";
 import { MessageWriter } from "../message-writer.ts";
-import { isPromise } from "../promise.ts";
 import type { MessageInit } from "./invoke.ts";
 import type { ServerMethod } from "./method.ts";
 import { type Ending, type Response, type ServerProtocol, withUserFields } from "./protocol.ts";

@@ -1,16 +1,16 @@
 import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { cancelled, type Due, deadlineExceeded, timers, wireBounds } from "../../core/index.ts";
+import { cancelled, type Due, deadlineExceeded, isPromise, timers, wireBounds } from "../../core/index.ts";
 import { BodyReader } from "../body.ts";
 import type { CodecName } from "../codec.ts";
 import { type Compression, findCompression, firstAccepted } from "../compression.ts";
 import { compressedFlag, cutShort, EnvelopeReader, type EnvelopeSink } from "../envelope.ts";
 import type { RequestSink, ServerClosed, ServerExchange } from "../exchange.ts";
 import { MessageQueue } from "../message-queue.ts";
-import { isPromise } from "../promise.ts";
 import { Answer, type AnswerInit } from "./answer.ts";
 import type { ContentType } from "./content-type.ts";
 import { type Input, invoke, type MessageInit, typedError } from "./invoke.ts";
+import { connectionLost } from "./lost.ts";
 import type { RequestGate, ServedCall, ServerMethod } from "./method.ts";
 import type { ServerProtocol } from "./protocol.ts";
 import { CallScope } from "./scope.ts";
@@ -125,7 +125,7 @@ export class ServerCall implements RequestSink, EnvelopeSink, AnswerInit, Served
   closed(how: ServerClosed): void {
     this.#requestEnded = true;
     if (this.#answer.over) return;
-    const left = cancelled(how === "lost" ? "the caller's connection broke" : "the caller cancelled the call");
+    const left = how === "lost" ? connectionLost() : cancelled("the caller cancelled the call");
     this.scope.abort(left);
     this.#answer.drop(left);
   }

@@ -1,0 +1,145 @@
+import { createHash } from "node:crypto";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import type { ConnectError } from "@connectrpc/connect";
+import {
+  EnvelopeSchema,
+  type Spending,
+  SpendingSchema,
+  Status,
+  TaskBeginSchema,
+  type TaskLogEntry,
+  TaskLogEntrySchema,
+  type TaskRequest,
+} from "../contract/index.ts";
+import {
+  dataLoss,
+  type Envelope,
+  type Finish,
+  fromRpcStatus,
+  rootEnvelope,
+  type TaskEvent,
+  toRpcStatus,
+} from "../core/index.ts";
+import type { KeptEvent } from "./log.ts";
+
+/** Where task logs stand in a store. */
+const tasksPrefix = "task/";
+
+/** How the tasks of a caller begin: names of callers may be longer than a log's. The first 128 bits of SHA-256 in hexadecimal. */
+export function callerPrefix(caller: string): string {
+  return `${tasksPrefix}${createHash("sha256").update(caller).digest("hex").slice(0, 32)}/`;
+}
+
+/** The log of a caller's task. */
+export function taskLogName(caller: string, taskId: string): string {
+  return callerPrefix(caller) + taskId;
+}
+
+/** How a task was accepted: entry 0 of its log. */
+export interface Begin {
+  readonly agent: string;
+  readonly caller: string;
+  readonly request: TaskRequest;
+  readonly createTimeMs: number;
+  readonly deadlineMs: number;
+  readonly envelope: Envelope;
+}
+
+/** An event of a task, as a log keeps it. */
+export interface KeptStep {
+  readonly event: KeptEvent;
+  readonly elapsedMs: number;
+  /** With a `finish`. */
+  readonly spending?: Pick<Spending, "tokens" | "calls"> | undefined;
+}
+
+/** @param runner the server that appends it, with its first entry. */
+export function writeBegin(begin: Begin, runner: string): Uint8Array {
+  const { agent, caller, request, createTimeMs, deadlineMs, envelope } = begin;
+  const { hops, maxDepth, tokens, calls } = envelope;
+  const value = create(TaskBeginSchema, {
+    agent,
+    caller,
+    request,
+    createTime: timestampFromMs(createTimeMs),
+    deadline: timestampFromMs(Math.round(deadlineMs)),
+    envelope: create(EnvelopeSchema, {
+      hops: hops.map(({ agent, caller }) => ({ agent, caller })),
+      ...(maxDepth !== undefined && { maxDepth }),
+      ...(tokens !== undefined && { tokens }),
+      ...(calls !== undefined && { calls }),
+    }),
+  });
+  return toBinary(TaskLogEntrySchema, create(TaskLogEntrySchema, { runner, step: { case: "begin", value } }));
+}
+
+/** @param runner as of {@link writeBegin}; empty for later ones. */
+export function writeStep({ event, elapsedMs, spending }: KeptStep, runner: string): Uint8Array {
+  return toBinary(TaskLogEntrySchema, create(TaskLogEntrySchema, { runner, elapsedMs, step: stepOf(event, spending) }));
+}
+
+function stepOf(event: KeptEvent, spending: KeptStep["spending"]) {
+  if (typeof event === "string") return { case: "text", value: event } as const;
+  if (event.case !== "finish") return event;
+  const { status, error } = event.value;
+  const ending = {
+    status,
+    ...(error && { error: toRpcStatus(error) }),
+    ...(spending && { spending: create(SpendingSchema, spending) }),
+  };
+  return { case: "finish", value: ending } as const;
+}
+
+/** Entry `number` of a log, as it was written. @throws ConnectError DATA_LOSS for what is none. */
+export function readEntry(log: string, number: number, bytes: Uint8Array): TaskLogEntry {
+  let entry: TaskLogEntry | undefined;
+  try {
+    entry = fromBinary(TaskLogEntrySchema, bytes);
+  } catch {
+    // said below
+  }
+  if (entry?.step.case !== undefined && (entry.step.case === "begin") === (number === 0)) return entry;
+  throw damaged(log, number, "is no step of a task");
+}
+
+/** @throws ConnectError DATA_LOSS for what is none. */
+export function beginOf(log: string, { step }: TaskLogEntry): Begin {
+  const begin = step.case === "begin" ? step.value : undefined;
+  if (begin?.request === undefined || begin.createTime === undefined || begin.deadline === undefined) {
+    throw damaged(log, 0, "does not say how the task began");
+  }
+  const { agent, caller, request, envelope } = begin;
+  return {
+    agent,
+    caller,
+    request,
+    createTimeMs: timestampMs(begin.createTime),
+    deadlineMs: timestampMs(begin.deadline),
+    envelope: envelope ?? rootEnvelope,
+  };
+}
+
+/** The event of an entry that is no begin. */
+export function stepIn({ step, elapsedMs }: TaskLogEntry): KeptStep {
+  switch (step.case) {
+    case "text":
+      return { event: step.value, elapsedMs };
+    case "finish": {
+      const { status, error, spending } = step.value;
+      const value: Finish = { status: outcomeOf(status), ...(error && { error: fromRpcStatus(error) }) };
+      return { event: { case: "finish", value }, elapsedMs, spending };
+    }
+    default:
+      return { event: step as TaskEvent, elapsedMs }; // the cases that are left are named alike, and readEntry has refused the others
+  }
+}
+
+function outcomeOf(status: Status): Finish["status"] {
+  return status === Status.UNSPECIFIED || status === Status.RUNNING ? Status.ERROR : status;
+}
+
+function damaged(log: string, number: number, fault: string): ConnectError {
+  const metadata = { log, entry: String(number) };
+  return dataLoss(`entry ${number} of log "${log}" ${fault}`, { reason: "TASK_LOG_DAMAGED", metadata });
+}

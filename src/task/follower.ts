@@ -1,0 +1,128 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import { Status } from "../contract/index.ts";
+import { createBackoff, taskBounds, timers } from "../core/index.ts";
+import type { Store } from "../store/index.ts";
+import { readEntry, stepIn } from "./entries.ts";
+import { leaveNote, type Note } from "./notes.ts";
+import type { TaskRecord } from "./record.ts";
+import type { Runner } from "./runner.ts";
+
+export interface FollowerInit {
+  readonly record: TaskRecord;
+  /** The server that runs it. */
+  readonly runner: string;
+  /** The task's log. */
+  readonly name: string;
+  readonly store: Store;
+  readonly log: Logger;
+  /** This server. */
+  readonly own: Runner;
+}
+
+export interface FollowerEvents {
+  /** The task's server has died. */
+  orphaned(follower: Follower): void;
+  /** Nothing more comes from here. */
+  ended(follower: Follower): void;
+}
+
+/** Brings a record of this server what another one appends to its task's log, and tells that one that somebody waits. */
+export class Follower {
+  readonly record: TaskRecord;
+  /** The server that appended last. */
+  runner: string;
+  readonly #init: FollowerInit;
+  readonly #events: FollowerEvents;
+  readonly #over = new AbortController();
+  #attendance: Promise<Note | undefined> | undefined;
+
+  constructor(init: FollowerInit, events: FollowerEvents) {
+    this.record = init.record;
+    this.runner = init.runner;
+    this.#init = init;
+    this.#events = events;
+  }
+
+  get name(): string {
+    return this.#init.name;
+  }
+
+  start(): void {
+    this.record.source = { unattended: () => this.end() };
+    this.#attend();
+    void this.#read();
+  }
+
+  /** The lease of the server that runs the task has ended. */
+  runnerEnded(): void {
+    if (this.#over.signal.aborted) return;
+    this.end();
+    this.#events.orphaned(this);
+  }
+
+  end(): void {
+    if (this.#over.signal.aborted) return;
+    this.#over.abort();
+    this.record.source = undefined;
+    void this.#attendance?.then((note) => note?.withdraw());
+    this.#events.ended(this);
+  }
+
+  /** While somebody waits here, the task must not count as abandoned there. */
+  #attend(): void {
+    const { store, name, own, log } = this.#init;
+    const to = this.runner;
+    this.#attendance = leaveNote({ store, to, wish: "attend", task: name, from: own.id }).catch((err: unknown) => {
+      log.warn({ err, task: name }, "the server that runs the task does not hear that somebody waits for it");
+      return undefined;
+    });
+  }
+
+  async #read(): Promise<void> {
+    const { store, name, log } = this.#init;
+    const { signal } = this.#over;
+    const backoff = createBackoff({ initialMs: 100, maxMs: 1_000 });
+    let number = this.record.log.events.length + 1;
+    let giveUpMs = Number.POSITIVE_INFINITY;
+    for (;;) {
+      try {
+        for await (const bytes of store.read(name, number, { follow: true, signal })) {
+          if (this.#take(number, bytes)) return;
+          number++;
+          giveUpMs = Number.POSITIVE_INFINITY;
+        }
+      } catch (thrown) {
+        if (signal.aborted) return;
+        const error = ConnectError.from(thrown);
+        giveUpMs = Math.min(giveUpMs, performance.now() + taskBounds.awayPatienceMs);
+        if (error.code !== Code.Unavailable || performance.now() > giveUpMs) return this.#fail(error);
+        log.warn({ err: error, task: name }, "the tasks' store is away");
+        await new Promise<void>((resolve) => void timers.schedule(backoff.nextMs(), resolve));
+      }
+    }
+  }
+
+  /** @returns true when that was the last one. */
+  #take(number: number, bytes: Uint8Array): boolean {
+    const entry = readEntry(this.#init.name, number, bytes);
+    const { event, ...step } = stepIn(entry);
+    this.runner = entry.runner || this.runner;
+    this.record.restore(event, step);
+    if (!this.record.log.settled) return false;
+    this.end();
+    this.record.conclude();
+    return true;
+  }
+
+  /** The task may go on where it runs; here nobody sees it. */
+  #fail(error: ConnectError): void {
+    this.end();
+    this.record.fail(error, { isEnd: false });
+  }
+}
+
+/** True for a task of which nothing more comes, whatever its caller does. */
+export function isFinal(record: TaskRecord): boolean {
+  return record.log.settled && record.status !== Status.REQUIRES_TOOL_CALL;
+}

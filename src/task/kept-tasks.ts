@@ -1,0 +1,243 @@
+import type { ConnectError } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import type { Agent } from "../agent/index.ts";
+import { Status, type Task, type TaskRequest } from "../contract/index.ts";
+import { type Limits, taskBounds, unavailable } from "../core/index.ts";
+import type { CallerIdentity } from "../identity/index.ts";
+import type { Store } from "../store/index.ts";
+import { Adoption } from "./adoption.ts";
+import type { Caller } from "./caller.ts";
+import { taskLogName } from "./entries.ts";
+import { Journal } from "./journal.ts";
+import { leaveNote } from "./notes.ts";
+import { Posts } from "./posts.ts";
+import type { TaskRecord } from "./record.ts";
+import { listTasks } from "./task-list.ts";
+import type { TaskWriter } from "./task-writer.ts";
+import { agentToContinue, attach, callerCancelled, createRecord, type TaskParts, type Tasks, unknownTask } from "./tasks.ts";
+import { alreadyGiven } from "./tool-answers.ts";
+import { settled } from "./wait-settled.ts";
+
+/** Where tasks are kept. */
+export interface Keeping {
+  readonly store: Store;
+  /** Shows events before they are kept. Default false. */
+  readonly isEager?: boolean;
+}
+
+export interface KeptTasksOptions extends Keeping {
+  readonly limits: Limits;
+  readonly log: Logger;
+}
+
+/**
+ * Tasks whose logs are kept in a store, which servers may share: whichever of them is asked for a task runs it, follows the one that does, or takes
+ * over from one that has died.
+ */
+export class KeptTasks implements Tasks {
+  readonly #parts: TaskParts;
+  readonly #journal: Journal;
+  readonly #posts: Posts;
+  readonly #adoption: Adoption;
+  /** Tasks that are being looked for or begun, by the name of their logs: of those who ask at once, one does it. */
+  readonly #opening = new Map<string, Promise<TaskRecord>>();
+
+  constructor(parts: TaskParts, { store, isEager = false, limits, log }: KeptTasksOptions) {
+    this.#parts = { ...parts, onSettle: (record) => this.#settled(record, parts) };
+    this.#journal = new Journal(
+      { store, isEager, limits, log },
+      {
+        overtaken: (record) => this.#posts.overtaken(record),
+        failed: (record, error) => this.#posts.failed(record, error),
+        runnerLost: () => this.#posts.lost(),
+      },
+    );
+    this.#posts = new Posts({
+      parts: this.#parts,
+      journal: this.#journal,
+      log,
+      readopt: (record, init) => this.#adoption.readopt(record, init),
+    });
+    this.#adoption = new Adoption({ parts: this.#parts, journal: this.#journal, posts: this.#posts, log });
+  }
+
+  submit(request: TaskRequest, caller: Caller): TaskRecord | Promise<TaskRecord> {
+    return request.taskId === "" ? this.#startUnnamed(request, caller) : this.#submitNamed(request, caller);
+  }
+
+  async find(taskId: string, identity: CallerIdentity): Promise<TaskRecord> {
+    const record = (await this.#here(identity.name, taskId)) ?? (await this.#adoption.load(taskId, identity));
+    if (record === undefined) throw unknownTask(taskId);
+    if (record.source !== undefined) record.hold().release(); // one look is enough; if somebody waits for it, it stays
+    return record;
+  }
+
+  async cancel(taskId: string, identity: CallerIdentity): Promise<TaskRecord> {
+    const record = (await this.#here(identity.name, taskId)) ?? (await this.#adoption.load(taskId, identity));
+    if (record === undefined) throw unknownTask(taskId);
+    if (record.log.settled && record.status !== Status.REQUIRES_TOOL_CALL) return record;
+    if (record.run !== undefined) {
+      record.stop(callerCancelled());
+      await settled(record);
+    } else if (record.log.settled) await this.#cancelWaiting(record);
+    else await this.#cancelElsewhere(record);
+    return record;
+  }
+
+  async list(identity: CallerIdentity, page: { after: string; limit: number }): Promise<Task[]> {
+    return await listTasks(this.#journal.store, identity.name, {
+      ...page,
+      here: (id) => this.#parts.table.get(identity.name, id),
+    });
+  }
+
+  /** Those whose agents are restartable are left to other servers. */
+  stopAll(reason: ConnectError): void {
+    const { table, admission } = this.#parts;
+    for (const record of table.running()) {
+      if (admission.agentNamed(record.agent)?.restartable === true) this.#posts.leave(record, reason);
+      else record.stop(reason);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#parts.table.running().map((record) => settled(record)));
+    await this.#journal.close();
+  }
+
+  /** Nobody else can have such a task, so the agent does not wait for its begin to be kept. */
+  #startUnnamed(request: TaskRequest, caller: Caller): TaskRecord | Promise<TaskRecord> {
+    const agent = this.#parts.admission.admit(request, caller);
+    const { runner } = this.#journal;
+    if (!runner.isReady) return this.#ready().then(() => this.#startUnnamed(request, caller));
+    const record = createRecord(request, { caller, agent }, this.#parts);
+    const writer = this.#keepNew(record, request, caller);
+    this.#run(record, { agent, caller, writer });
+    writer.wake();
+    return record;
+  }
+
+  async #submitNamed(request: TaskRequest, caller: Caller): Promise<TaskRecord> {
+    const { name } = caller.identity;
+    const record = (await this.#here(name, request.taskId)) ?? (await this.#open(request, caller));
+    if (request.toolResults.length > 0) return await this.#continue(record, request, caller);
+    return attach(record, request, this.#parts.admission);
+  }
+
+  /** The task, if this server has it, as it is. */
+  async #here(caller: string, taskId: string): Promise<TaskRecord | undefined> {
+    const record = this.#journal.followed(caller, taskId) ?? this.#parts.table.get(caller, taskId);
+    if (record === undefined || record.status !== Status.REQUIRES_TOOL_CALL) return record;
+    if (!(await this.#journal.hasMore(record))) return record;
+    this.#parts.table.withdraw(record); // another server has gone on with it
+    return undefined;
+  }
+
+  async #open(request: TaskRequest, caller: Caller): Promise<TaskRecord> {
+    const log = taskLogName(caller.identity.name, request.taskId);
+    const other = await this.#opening.get(log)?.catch(() => undefined); // what was wrong with that request may not be with this one
+    if (other !== undefined) return other;
+    const opening = this.#beginOrLoad(request, caller).finally(() => {
+      if (this.#opening.get(log) === opening) this.#opening.delete(log);
+    });
+    this.#opening.set(log, opening);
+    return await opening;
+  }
+
+  async #beginOrLoad(request: TaskRequest, caller: Caller): Promise<TaskRecord> {
+    const mayBegin = request.content !== "" && request.toolResults.length === 0;
+    const agent = mayBegin ? this.#admitted(request, caller) : undefined;
+    if (agent !== undefined && "run" in agent && request.fromIndex === 0) {
+      const begun = await this.#begin(request, caller, agent); // first: nearly always there is none
+      if (begun !== undefined) return begun;
+    }
+    const loaded = await this.#adoption.load(request.taskId, caller.identity);
+    if (loaded !== undefined) return loaded;
+    if (agent === undefined)
+      throw unknownTask(request.taskId, request.toolResults.length > 0 ? "tool_results continue a task" : undefined);
+    if (!("run" in agent)) throw agent.refusal;
+    const begun = await this.#begin(request, caller, agent);
+    if (begun !== undefined) return begun;
+    throw unavailable(`task "${request.taskId}" was begun elsewhere this moment; ask again`, 100);
+  }
+
+  /** A task that is there may be attached to where none can begin. */
+  #admitted(request: TaskRequest, caller: Caller): Agent | { readonly refusal: unknown } {
+    try {
+      return this.#parts.admission.admit(request, caller);
+    } catch (refusal) {
+      return { refusal };
+    }
+  }
+
+  /** Undefined when the caller has a task with this id. */
+  async #begin(request: TaskRequest, caller: Caller, agent: Agent): Promise<TaskRecord | undefined> {
+    await this.#ready();
+    const record = createRecord(request, { caller, agent }, this.#parts);
+    const writer = this.#keepNew(record, request, caller);
+    if (!(await writer.kept())) return undefined;
+    this.#run(record, { agent, caller, writer });
+    return record;
+  }
+
+  #keepNew(record: TaskRecord, request: TaskRequest, caller: Caller): TaskWriter {
+    const { caller: name, agent, createTimeMs } = record;
+    const deadlineMs = createTimeMs + this.#parts.admission.timeoutMs(caller);
+    return this.#journal.keep(record, { agent, caller: name, request, createTimeMs, deadlineMs, envelope: caller.envelope });
+  }
+
+  #run(record: TaskRecord, { agent, caller, writer }: { agent: Agent; caller: Caller; writer: TaskWriter }): void {
+    const { identity, envelope } = caller;
+    const timeoutMs = this.#parts.admission.timeoutMs(caller);
+    this.#posts.run(record, { agent, identity, envelope, timeoutMs }, writer);
+  }
+
+  async #continue(record: TaskRecord, request: TaskRequest, caller: Caller): Promise<TaskRecord> {
+    if (alreadyGiven(record, request.toolResults)) return record;
+    const agent = agentToContinue(record, request, this.#parts.admission);
+    await this.#ready();
+    const writer = this.#journal.keep(record);
+    record.log.reopen();
+    for (const value of request.toolResults) record.append({ case: "toolResult", value });
+    if (await writer.kept()) {
+      this.#run(record, { agent, caller, writer });
+      return record;
+    }
+    this.#parts.table.withdraw(record);
+    const { taskId } = request;
+    throw unavailable(`task "${taskId}" was continued elsewhere this moment; ask again`, 100);
+  }
+
+  async #cancelWaiting(record: TaskRecord): Promise<void> {
+    await this.#ready();
+    const writer = this.#journal.keep(record);
+    record.stop(callerCancelled());
+    if (await writer.kept()) return;
+    this.#parts.table.withdraw(record);
+    throw unavailable(`task "${record.id}" was continued elsewhere this moment; ask again`, 100);
+  }
+
+  async #cancelElsewhere(record: TaskRecord): Promise<void> {
+    const hold = record.hold();
+    const task = taskLogName(record.caller, record.id);
+    const { store, runner } = this.#journal;
+    const note = await leaveNote({ store, to: this.#journal.runnerOf(record), wish: "cancel", task, from: runner.id });
+    try {
+      if (await settled(record, taskBounds.cancelPatienceMs)) return;
+      throw unavailable(`the server that runs task "${record.id}" does not answer; ask again`, 1_000);
+    } finally {
+      await note.withdraw();
+      hold.release();
+    }
+  }
+
+  #settled(record: TaskRecord, { onSettle }: TaskParts): void {
+    this.#posts.settled(record);
+    onSettle(record);
+  }
+
+  async #ready(): Promise<void> {
+    await this.#journal.runner.ready();
+    this.#posts.listen();
+  }
+}

@@ -1,0 +1,90 @@
+import { ConnectError } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import { createBackoff, type Due, taskBounds, timers } from "../core/index.ts";
+import { isLeaseHeld, isLeaseLost, type Lease, type Store } from "../store/index.ts";
+
+/** What one server asks of another that runs a task. */
+export type Wish = "attend" | "cancel";
+
+/** Where a wish is left: leases, which end with whoever left them. */
+interface NoteInit {
+  readonly store: Store;
+  /** The server that runs the task. */
+  readonly to: string;
+  readonly wish: Wish;
+  /** The task's log. */
+  readonly task: string;
+  /** The server that asks. */
+  readonly from: string;
+}
+
+const notesPrefix = "note/";
+const nothing = new Uint8Array();
+
+/** A wish that holds until it is taken back, or its server dies. */
+export interface Note {
+  withdraw(): Promise<void>;
+}
+
+/** Leaves a wish. @throws ConnectError what the store throws. */
+export async function leaveNote({ store, to, wish, task, from }: NoteInit): Promise<Note> {
+  const key = `${notesPrefix}${to}/${wish}/${from}/${task}`;
+  let renewal: Due | undefined;
+  let isOver = false;
+  const lease = await take(store, key);
+  const renewLater = () => {
+    if (!isOver) renewal = timers.schedule(taskBounds.noteTtlMs / 3, renew);
+  };
+  const renew = () =>
+    void lease?.renew().then(renewLater, (thrown: unknown) => (isLeaseLost(thrown) ? undefined : renewLater()));
+  if (lease !== undefined) renewLater();
+  return {
+    async withdraw() {
+      isOver = true;
+      renewal?.cancel();
+      await lease?.release().catch(() => {}); // it ends in its time
+    },
+  };
+}
+
+/** Undefined when the same wish of the same server is there. */
+async function take(store: Store, key: string): Promise<Lease | undefined> {
+  try {
+    return await store.lease(key, nothing, taskBounds.noteTtlMs);
+  } catch (thrown) {
+    if (isLeaseHeld(thrown)) return undefined;
+    throw thrown;
+  }
+}
+
+export interface NoteListener {
+  /** A wish is there. */
+  left(wish: Wish, task: string, from: string): void;
+  /** It is not there any more. */
+  withdrawn(wish: Wish, task: string, from: string): void;
+}
+
+/** Tells of the wishes that are left for a server, until the signal is aborted. Never throws. */
+export async function readNotes(
+  { store, to, log }: { store: Store; to: string; log: Logger },
+  listener: NoteListener,
+  signal: AbortSignal,
+): Promise<void> {
+  const prefix = `${notesPrefix}${to}/`;
+  const backoff = createBackoff({ initialMs: 100, maxMs: 2_000 });
+  while (!signal.aborted) {
+    try {
+      for await (const change of store.watch(prefix, { signal })) {
+        if (change.case === "current") continue;
+        const [, wish = "", from = "", task = ""] = /^([^/]+)\/([^/]+)\/(.+)$/.exec(change.key.slice(prefix.length)) ?? [];
+        if (wish !== "attend" && wish !== "cancel") continue;
+        if (change.case === "put") listener.left(wish, task, from);
+        else listener.withdrawn(wish, task, from);
+      }
+    } catch (err) {
+      if (signal.aborted) return;
+      log.warn({ err: ConnectError.from(err) }, "the tasks' store is away");
+      await new Promise<void>((resolve) => void timers.schedule(backoff.nextMs(), resolve));
+    }
+  }
+}

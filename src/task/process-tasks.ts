@@ -1,0 +1,73 @@
+import type { ConnectError } from "@connectrpc/connect";
+import type { Task, TaskRequest } from "../contract/index.ts";
+import type { CallerIdentity } from "../identity/index.ts";
+import type { Caller } from "./caller.ts";
+import { describeTask } from "./description.ts";
+import type { TaskRecord } from "./record.ts";
+import { withoutAnswer } from "./task-list.ts";
+import { agentToContinue, attach, callerCancelled, createRecord, type TaskParts, type Tasks, unknownTask } from "./tasks.ts";
+import { alreadyGiven } from "./tool-answers.ts";
+
+/** Tasks that end with the process. Nothing here waits. */
+export class ProcessTasks implements Tasks {
+  readonly #parts: TaskParts;
+
+  constructor(parts: TaskParts) {
+    this.#parts = parts;
+  }
+
+  submit(request: TaskRequest, caller: Caller): TaskRecord {
+    const { table, admission } = this.#parts;
+    const known = request.taskId === "" ? undefined : table.get(caller.identity.name, request.taskId);
+    if (request.toolResults.length > 0) return this.#continue(known, request, caller);
+    if (known !== undefined) return attach(known, request, admission);
+    if (request.content === "") throw unknownTask(request.taskId);
+    const agent = admission.admit(request, caller);
+    const record = createRecord(request, { caller, agent }, this.#parts);
+    table.add(record);
+    this.#run(record, agent, caller);
+    return record;
+  }
+
+  find(taskId: string, { name }: CallerIdentity): TaskRecord {
+    const record = this.#parts.table.get(name, taskId);
+    if (record === undefined) throw unknownTask(taskId);
+    return record;
+  }
+
+  cancel(taskId: string, identity: CallerIdentity): TaskRecord {
+    const record = this.find(taskId, identity);
+    record.stop(callerCancelled());
+    return record;
+  }
+
+  list({ name }: CallerIdentity, { after, limit }: { after: string; limit: number }): Task[] {
+    const records = this.#parts.table.of(name).filter(({ id }) => id > after);
+    const page = records.sort((one, other) => (one.id < other.id ? -1 : 1)).slice(0, limit);
+    return page.map((record) => withoutAnswer(describeTask(record)));
+  }
+
+  stopAll(reason: ConnectError): void {
+    for (const record of this.#parts.table.running()) record.stop(reason);
+  }
+
+  async close(): Promise<void> {}
+
+  #continue(record: TaskRecord | undefined, request: TaskRequest, caller: Caller): TaskRecord {
+    if (record === undefined) throw unknownTask(request.taskId, "tool_results continue a task");
+    if (alreadyGiven(record, request.toolResults)) return record;
+    const { table, admission } = this.#parts;
+    const agent = agentToContinue(record, request, admission);
+    table.resume(record);
+    record.log.reopen();
+    for (const value of request.toolResults) record.append({ case: "toolResult", value });
+    this.#run(record, agent, caller);
+    return record;
+  }
+
+  #run(record: TaskRecord, agent: ReturnType<typeof agentToContinue>, caller: Caller): void {
+    const { executor, admission } = this.#parts;
+    const { identity, envelope } = caller;
+    executor.run(record, { agent, identity, envelope, timeoutMs: admission.timeoutMs(caller) });
+  }
+}

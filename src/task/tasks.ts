@@ -1,0 +1,86 @@
+import type { ConnectError } from "@connectrpc/connect";
+import type { Agent } from "../agent/index.ts";
+import { Status, type Task, type TaskRequest } from "../contract/index.ts";
+import { alreadyExists, cancelled, failedPrecondition, type Limits, notFound, unavailable } from "../core/index.ts";
+import type { CallerIdentity } from "../identity/index.ts";
+import type { Admission } from "./admission.ts";
+import type { Caller } from "./caller.ts";
+import type { Executor } from "./executor.ts";
+import { newId } from "./id.ts";
+import { TaskRecord } from "./record.ts";
+import type { TaskTable } from "./table.ts";
+import { checkAnswers } from "./tool-answers.ts";
+
+/** Where tasks live. */
+export interface Tasks {
+  /** Starts the task, attaches to the one that has its id, or continues it. The request is valid. @throws ConnectError as `TaskRuntime.submit`. */
+  submit(request: TaskRequest, caller: Caller): TaskRecord | Promise<TaskRecord>;
+  /** @throws ConnectError NOT_FOUND when the caller has no such task, or it has been forgotten. */
+  find(taskId: string, identity: CallerIdentity): TaskRecord | Promise<TaskRecord>;
+  /** Stops a task; one that has ended stays as it is. @throws ConnectError as {@link find}. */
+  cancel(taskId: string, identity: CallerIdentity): TaskRecord | Promise<TaskRecord>;
+  /** One page of a caller's tasks, by id. */
+  list(identity: CallerIdentity, page: { after: string; limit: number }): Task[] | Promise<Task[]>;
+  /** Ends what is at work, or leaves it to others. */
+  stopAll(reason: ConnectError): void;
+  /** Lets go of what they are kept in. */
+  close(): Promise<void>;
+}
+
+/** What all that hold tasks work with. */
+export interface TaskParts {
+  readonly limits: Limits;
+  /** The tasks of this process. */
+  readonly table: TaskTable;
+  readonly admission: Admission;
+  readonly executor: Executor;
+  /** Told each time that a task of this process settles. */
+  readonly onSettle: (record: TaskRecord) => void;
+}
+
+export function createRecord(
+  request: TaskRequest,
+  { caller, agent }: { caller: Caller; agent: Agent },
+  parts: TaskParts,
+): TaskRecord {
+  const { limits, onSettle } = parts;
+  const id = request.taskId === "" ? newId() : request.taskId;
+  return new TaskRecord({ id, caller: caller.identity.name, agent: agent.name, request, limits, onSettle });
+}
+
+/** Lets a caller have the task that has its request's id. @throws ConnectError ALREADY_EXISTS when that was asked something else. */
+export function attach(known: TaskRecord, request: TaskRequest, admission: Admission): TaskRecord {
+  if (request.content !== "" && !known.isAskedBy(request, admission.findAgent(request).name)) {
+    throw alreadyExists(`task_id "${request.taskId}" is taken by a task with another request; choose a new id`, {
+      reason: "TASK_ID_REUSED",
+      metadata: { task_id: request.taskId },
+    });
+  }
+  known.detached ||= request.detached;
+  return known;
+}
+
+/** The agent that goes on with the tool results of a request. @throws ConnectError when the task waits for none, or for others. */
+export function agentToContinue(record: TaskRecord, request: TaskRequest, admission: Admission): Agent {
+  if (record.status !== Status.REQUIRES_TOOL_CALL) {
+    const description = "the task awaits no tool results; only a task with status REQUIRES_TOOL_CALL does";
+    throw failedPrecondition({ type: "TASK_STATUS", subject: record.id, description });
+  }
+  checkAnswers(record, request.toolResults);
+  admission.checkRoom();
+  return admission.findAgent({ agentId: record.agent, capability: "" });
+}
+
+/** The error of a task that its caller has stopped. */
+export function callerCancelled(): ConnectError {
+  return cancelled("the caller cancelled the task");
+}
+
+export function unknownTask(taskId: string, hint = "it never was, or it was forgotten"): ConnectError {
+  return notFound({ type: "task", name: taskId, hint });
+}
+
+/** The error of a task whose server has died. What it produced is there. */
+export function serverLost(taskId: string): ConnectError {
+  return unavailable(`the server that ran task "${taskId}" has died; begin another one`, 0);
+}
