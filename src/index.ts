@@ -102,6 +102,7 @@ export {
 export {
   type AppendOptions,
   createMemoryStore,
+  createSqliteStore,
   isLeaseHeld,
   isLeaseLost,
   isLengthConflict,
@@ -111,6 +112,8 @@ export {
   type LogsOptions,
   type MemoryStoreOptions,
   type ReadOptions,
+  type SqliteStore,
+  type SqliteStoreOptions,
   type Store,
 } from "./store/index.ts";
 export type { LogOptions } from "./telemetry/index.ts";

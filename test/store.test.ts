@@ -1,8 +1,10 @@
 import { Code } from "@connectrpc/connect";
 import { createMemoryStore } from "../src/store/index.ts";
+import { openStore } from "./support/sqlite.ts";
 import { describeStore } from "./support/store-contract.ts";
 
 describeStore("in-process store", async () => createMemoryStore());
+describeStore("SQLite store", () => openStore());
 
 describe("the in-process store is bounded", () => {
   const full = { code: Code.ResourceExhausted };

@@ -42,6 +42,7 @@ export {
   reachBounds,
   registryBounds,
   resolveLimits,
+  sqliteBounds,
   storeBounds,
   wireBounds,
 } from "./limits.ts";

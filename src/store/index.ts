@@ -1,4 +1,5 @@
-/** Where state lives: the contract of every store, and the one in this process. */
+/** Where state lives: the contract of every store, the one in this process, and the one in a file. */
 export { isLeaseHeld, isLeaseLost, isLengthConflict } from "./errors.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./memory-store.ts";
 export type { AppendOptions, Durability, Lease, LeaseChange, LogInfo, LogsOptions, ReadOptions, Store } from "./store.ts";
+export { createSqliteStore, type SqliteStore, type SqliteStoreOptions } from "./sqlite/sqlite-store.ts";

@@ -1,0 +1,121 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { sqliteBounds } from "../../core/index.ts";
+import { check } from "../check.ts";
+import type { Lease, LeaseChange } from "../store.ts";
+import { LeaseWatcher } from "./lease-watcher.ts";
+import type { StoreParts } from "./logs.ts";
+
+/** The leases of a store in a file. */
+export class SqliteLeases {
+  readonly #parts: StoreParts;
+  readonly #watchers = new Set<LeaseWatcher>();
+  /** The last change that the watchers know of. */
+  #told = 0;
+  #isTelling = false;
+  #isClosed = false;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  get isWatched(): boolean {
+    return this.#watchers.size > 0;
+  }
+
+  async lease(key: string, value: Uint8Array, ttlMs: number): Promise<Lease> {
+    check.name("key", key);
+    check.value(key, value);
+    check.ttl(ttlMs);
+    const { writer } = this.#parts;
+    const number = await writer.perform({ kind: "lease", name: key, number: ttlMs, arrays: [value] });
+    return {
+      revision: BigInt(number),
+      renew: async (value) => {
+        if (value !== undefined) check.value(key, value);
+        await writer.perform({ kind: "renew", name: key, number, arrays: value === undefined ? [] : [value] });
+      },
+      release: async () => void (await writer.perform({ kind: "release", name: key, number, arrays: [] })),
+    };
+  }
+
+  async *watch(prefix: string, signal: AbortSignal): AsyncGenerator<LeaseChange, void, undefined> {
+    check.prefix(prefix);
+    signal.throwIfAborted();
+    this.#parts.checkOpen();
+    const watcher = new LeaseWatcher(prefix, signal);
+    if (!this.isWatched) this.#told = this.#parts.reader.lastChange();
+    this.#watchers.add(watcher);
+    this.#parts.onWait();
+    void this.#list(watcher);
+    try {
+      yield* watcher.read();
+    } finally {
+      this.#watchers.delete(watcher);
+      watcher.stop();
+    }
+  }
+
+  /** This process or another has changed leases. */
+  changed(): void {
+    if (this.isWatched && !this.#isTelling && !this.#isClosed) void this.#tell();
+  }
+
+  /** The watches end with an error, and nothing is read any more. */
+  close(error: unknown): void {
+    this.#isClosed = true;
+    this.#fail(error);
+  }
+
+  #fail(error: unknown): void {
+    for (const watcher of this.#watchers) watcher.fail(error);
+  }
+
+  async #tell(): Promise<void> {
+    this.#isTelling = true;
+    try {
+      while (this.isWatched && !this.#isClosed && !this.#tellPage()) await turn(undefined, { ref: false });
+    } catch (thrown) {
+      this.#fail(thrown);
+    } finally {
+      this.#isTelling = false;
+    }
+  }
+
+  /** Tells the watchers of a page of changes. True when they are up to date. */
+  #tellPage(): boolean {
+    const { reader } = this.#parts;
+    // Of those that ended before the ones that are remembered nobody tells: all that live are compared.
+    if (reader.lastChange() - this.#told > sqliteBounds.maxEndedLeases) {
+      this.#told = reader.lastChange();
+      for (const watcher of this.#watchers) {
+        watcher.beginAnew();
+        void this.#list(watcher);
+      }
+    }
+    const rows = reader.leasesChanged(this.#told);
+    for (const row of rows) for (const watcher of this.#watchers) watcher.tell(row);
+    this.#told = rows.at(-1)?.change ?? this.#told;
+    return rows.length < sqliteBounds.pageLeases;
+  }
+
+  /**
+   * Tells a watcher what there is, page by page. A page and the changes before it are read from one state of the file: so the
+   * watcher hears of later changes to keys of the page, and of none to keys that are still to come.
+   */
+  async #list(watcher: LeaseWatcher): Promise<void> {
+    const { reader } = this.#parts;
+    const round = watcher.round;
+    try {
+      while (!watcher.isStopped && watcher.round === round) {
+        const isLast = reader.together(() => {
+          if (!this.#tellPage()) return false;
+          return watcher.round === round && watcher.list(reader.leases(watcher.prefix, watcher.cursor));
+        });
+        if (isLast) return;
+        await turn(undefined, { ref: false });
+      }
+    } catch (thrown) {
+      watcher.fail(thrown);
+    }
+  }
+}

@@ -1,0 +1,185 @@
+import type { Operation } from "./batch.ts";
+import { Failed, failureOf, type Result } from "./failure.ts";
+import { LeaseWriter } from "./lease-writer.ts";
+import { LogWriter } from "./log-writer.ts";
+import type { WriterSettings } from "./messages.ts";
+import { type Connection, openForWriting } from "./schema.ts";
+
+/** Between attempts to get the file that another process writes. SQLite's own waits grow to 100 ms, and whoever writes on and on wins. */
+const busyRetryMs = 1;
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/** Pages of the WAL, of 4 KiB, that are written back at once: more make the pause longer, fewer write busy pages more often. */
+const checkpointPages = 1_000;
+/** A WAL of more pages is emptied for once while everybody waits: several who write on and on leave no other moment for it. */
+const maxWalPages = 16_384;
+/** How long that waits for readers, and how long until the next attempt. */
+const emptyingMs = 100;
+const emptyingPauseMs = 1_000;
+
+/** The file as the writing thread has it: what it is asked to do, in transactions. */
+export class Transactions {
+  readonly #connection: Connection;
+  readonly #busyTimeoutMs: number;
+  readonly #logs: LogWriter;
+  readonly #leases: LeaseWriter;
+  readonly #statements;
+  #version: number;
+  #othersWrote = false;
+  #leasesChanged = false;
+  #nextEmptyingMs = 0;
+
+  /** @throws Failed when the file cannot be opened. */
+  constructor(settings: WriterSettings) {
+    this.#connection = openForWriting(settings.path, settings.busyTimeoutMs);
+    this.#connection.pragma("busy_timeout = 0");
+    this.#busyTimeoutMs = settings.busyTimeoutMs;
+    this.#logs = new LogWriter(this.#connection, settings);
+    this.#leases = new LeaseWriter(this.#connection, settings);
+    this.#statements = prepareStatements(this.#connection);
+    this.#version = this.#statements.version.get() ?? 0;
+  }
+
+  /**
+   * Does them in as few transactions as it can: in one, unless damage is met. Then halves are tried, so that it meets alone what it
+   * concerns. A full disk or a busy file concerns all.
+   */
+  commit(operations: readonly Operation[]): Result[] {
+    try {
+      return this.#transact(() => operations.map((operation) => this.#apply(operation)));
+    } catch (thrown) {
+      const failure = failureOf(thrown);
+      if (failure.case !== "damaged" || operations.length === 1) return operations.map(() => failure);
+      const middle = operations.length >> 1;
+      return [...this.commit(operations.slice(0, middle)), ...this.commit(operations.slice(middle))];
+    }
+  }
+
+  /** Ends leases whose time is over. False when more are left. */
+  endDueLeases(): boolean {
+    return this.#transact(() => this.#leases.endDue());
+  }
+
+  nextLeaseEndMs(): number | undefined {
+    return this.#leases.nextEndMs();
+  }
+
+  /** Deletes some of what has been trimmed. False when there was nothing. */
+  deleteTrimmed(): boolean {
+    try {
+      return this.#transact(() => this.#logs.deleteSome());
+    } catch (thrown) {
+      if (failureOf(thrown).case !== "damaged") throw thrown;
+      return this.#transact(() => this.#logs.leaveSome());
+    }
+  }
+
+  /** Looks whether other processes have written. */
+  look(): void {
+    const version = this.#statements.version.get() ?? 0;
+    if (version === this.#version) return;
+    this.#version = version;
+    this.#othersWrote = true;
+    this.#logs.forget();
+  }
+
+  /** True when other processes were seen to have written since this was asked last. */
+  takeOthersWrote(): boolean {
+    const wrote = this.#othersWrote;
+    this.#othersWrote = false;
+    return wrote;
+  }
+
+  /** True when leases have changed since this was asked last. */
+  takeLeasesChanged(): boolean {
+    const changed = this.#leasesChanged;
+    this.#leasesChanged = false;
+    return changed;
+  }
+
+  /** Moves pages from the WAL to the file when they have become many. What fails is left for the next time. */
+  checkpoint(): void {
+    try {
+      const { log, checkpointed } = this.#statements.walState.get() ?? { log: 0, checkpointed: 0 };
+      if (log >= maxWalPages && performance.now() >= this.#nextEmptyingMs) this.#emptyWal();
+      else if (log - checkpointed >= checkpointPages) this.#statements.writeBack.get();
+    } catch (thrown) {
+      failureOf(thrown); // a full disk or a reader: nothing is lost, the pages stay in the WAL
+    }
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  #emptyWal(): void {
+    this.#nextEmptyingMs = performance.now() + emptyingPauseMs;
+    this.#connection.pragma(`busy_timeout = ${emptyingMs}`);
+    try {
+      this.#connection.pragma("wal_checkpoint(TRUNCATE)");
+    } finally {
+      this.#connection.pragma("busy_timeout = 0");
+    }
+  }
+
+  #transact<T>(work: () => T): T {
+    this.#begin();
+    try {
+      this.look();
+      const result = work();
+      this.#logs.flush();
+      const leasesChanged = this.#leases.flush();
+      this.#statements.commit.run();
+      this.#leasesChanged ||= leasesChanged;
+      return result;
+    } catch (thrown) {
+      this.#logs.forget();
+      this.#leases.forget();
+      if (this.#connection.inTransaction) this.#statements.rollback.run();
+      throw thrown;
+    }
+  }
+
+  #begin(): void {
+    for (const untilMs = performance.now() + this.#busyTimeoutMs; ; ) {
+      try {
+        this.#statements.begin.run();
+        return;
+      } catch (thrown) {
+        if (failureOf(thrown).case !== "busy" || performance.now() >= untilMs) throw thrown;
+        Atomics.wait(sleeper, 0, 0, busyRetryMs);
+      }
+    }
+  }
+
+  #apply({ kind, name, number, arrays }: Operation): Result {
+    try {
+      switch (kind) {
+        case "append":
+          return this.#logs.append(name, number, arrays);
+        case "trim":
+          return this.#logs.trim(name, number);
+        case "lease":
+          return this.#leases.lease(name, arrays[0] ?? new Uint8Array(), number);
+        case "renew":
+          return this.#leases.renew(name, number, arrays[0]);
+        case "release":
+          return this.#leases.release(name, number);
+      }
+    } catch (thrown) {
+      if (thrown instanceof Failed) return thrown.failure; // found before anything was written
+      throw thrown;
+    }
+  }
+}
+
+function prepareStatements(connection: Connection) {
+  return {
+    begin: connection.prepare<[]>("BEGIN IMMEDIATE"),
+    commit: connection.prepare<[]>("COMMIT"),
+    rollback: connection.prepare<[]>("ROLLBACK"),
+    version: connection.prepare<[], number>("PRAGMA data_version").pluck(),
+    walState: connection.prepare<[], { log: number; checkpointed: number }>("PRAGMA wal_checkpoint(NOOP)"),
+    writeBack: connection.prepare<[]>("PRAGMA wal_checkpoint(PASSIVE)"),
+  };
+}
