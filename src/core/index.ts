@@ -42,12 +42,11 @@ export {
   reachBounds,
   registryBounds,
   resolveLimits,
-  sqliteBounds,
-  storeBounds,
   wireBounds,
 } from "./limits.ts";
 export { memoryBounds } from "./memory-bounds.ts";
 export { isPromise } from "./promise.ts";
 export { taskBounds } from "./task-bounds.ts";
+export { sqliteBounds, storeBounds } from "./store-limits.ts";
 export { type Due, timers } from "./timer-wheel.ts";
 export { waitFor } from "./wait.ts";

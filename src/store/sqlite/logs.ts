@@ -1,4 +1,4 @@
-import { storeBounds } from "../../core/index.ts";
+import { sqliteBounds, storeBounds } from "../../core/index.ts";
 import { check } from "../check.ts";
 import { trimmed } from "../errors.ts";
 import type { AppendOptions, LogInfo, LogsOptions, ReadOptions } from "../store.ts";
@@ -20,7 +20,7 @@ export interface StoreParts {
 export class SqliteLogs {
   readonly #parts: StoreParts;
   readonly #followers: LogFollowers;
-  /** How often this process has trimmed a log: then readers look whether the page that they hold still counts. */
+  /** How often this process has trimmed a log. */
   #trims = 0;
 
   constructor(parts: StoreParts) {
@@ -43,18 +43,16 @@ export class SqliteLogs {
     const { follow = false, signal } = options;
     check.name("log", name);
     check.number("from", from);
-    let [number, trims] = [from, this.#trims];
+    let number = from;
     let id: number | undefined;
     for (let arrival: Arrival | undefined; ; ) {
       signal?.throwIfAborted();
       this.#parts.checkOpen();
       const page: Page = arrival === undefined ? this.#parts.reader.page(name, number, id) : { id, entries: arrival.entries };
       id = page.id;
+      const isFresh = this.#watchTrims();
       for (const entry of page.entries) {
-        if (trims !== this.#trims) {
-          trims = this.#trims;
-          this.#checkKept(name, number);
-        }
+        if (!isFresh()) this.#checkKept(name, number);
         yield entry;
         number++;
         signal?.throwIfAborted();
@@ -94,6 +92,17 @@ export class SqliteLogs {
   /** Whoever waits finds the store closed. */
   close(): void {
     this.#followers.wakeAll();
+  }
+
+  /** Tells whether what was read is still kept for sure: not after a trim of this process, nor when others had the time for one. */
+  #watchTrims(): () => boolean {
+    let [trims, readMs] = [this.#trims, performance.now()];
+    return () => {
+      const now = performance.now();
+      const isFresh = trims === this.#trims && now - readMs < sqliteBounds.pollMs;
+      if (!isFresh) [trims, readMs] = [this.#trims, now];
+      return isFresh;
+    };
   }
 
   #checkKept(name: string, number: number): void {
