@@ -1,10 +1,17 @@
 import { Code } from "@connectrpc/connect";
 import { createMemoryStore } from "../src/store/index.ts";
-import { openStore } from "./support/sqlite.ts";
+import { newPath, openStore } from "./support/sqlite.ts";
 import { describeStore } from "./support/store-contract.ts";
 
 describeStore("in-process store", async () => createMemoryStore());
 describeStore("SQLite store", () => openStore());
+describeStore("SQLite store of two openings, one that writes and one that reads", async () => {
+  const path = newPath();
+  const [writing, reading] = [await openStore({ path }), await openStore({ path })];
+  const { append, lease } = writing;
+  const { read, trim, logs, watch } = reading;
+  return { append, lease, read, trim, logs, watch };
+});
 
 describe("the in-process store is bounded", () => {
   const full = { code: Code.ResourceExhausted };

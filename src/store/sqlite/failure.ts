@@ -1,5 +1,3 @@
-import type { Operation } from "./batch.ts";
-
 /** Why an operation failed, as it passes between threads. */
 export type Failure = Refusal | FileFailure;
 
@@ -41,22 +39,16 @@ const meanings: readonly (readonly [pattern: RegExp, meaning: "damaged" | "full"
 /** What a thrown value means. @throws the value itself when it is no failure of the file. */
 export function failureOf(thrown: unknown): FileFailure {
   if (thrown instanceof Failed) return thrown.failure;
-  const code = codeOf(thrown);
-  if (!(thrown instanceof Error) || code === undefined) throw thrown;
-  const why = `${thrown.message} (${code})`;
-  const meaning = meanings.find(([pattern]) => pattern.test(code))?.[1] ?? "failed";
-  return { case: meaning, why };
+  if (!isOfSqlite(thrown)) throw thrown;
+  const meaning = meanings.find(([pattern]) => pattern.test(thrown.code))?.[1] ?? "failed";
+  return { case: meaning, why: `${thrown.message} (${thrown.code})` };
 }
 
-/** The code of an error of SQLite; a class of a native module is another one in each realm, and tells nothing. */
-export function codeOf(thrown: unknown): string | undefined {
-  if (typeof thrown !== "object" || thrown === null || !("code" in thrown)) return undefined;
-  const { code } = thrown;
-  return typeof code === "string" && code.startsWith("SQLITE_") ? code : undefined;
+/** By its code: the class of a native module is not the same one in each realm. */
+function isOfSqlite(thrown: unknown): thrown is { readonly code: string; readonly message: string } {
+  if (typeof thrown !== "object" || thrown === null || !("code" in thrown) || !("message" in thrown)) return false;
+  return typeof thrown.code === "string" && thrown.code.startsWith("SQLITE_");
 }
 
 /** What an operation comes to: its number, or why it failed. */
 export type Result = number | Failure;
-
-/** Does one operation inside of a transaction. */
-export type Apply = (operation: Operation) => Result;

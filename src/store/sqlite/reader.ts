@@ -98,12 +98,21 @@ export class Reader {
     try {
       return read();
     } finally {
-      if (this.#connection.inTransaction) this.#statements.commit.run();
+      this.#endSnapshot();
     }
   }
 
   close(): void {
     this.#connection.close();
+  }
+
+  #endSnapshot(): void {
+    try {
+      this.#statements.commit.run();
+    } catch (thrown) {
+      failureOf(thrown); // once a statement has met damage its error comes back here; nothing was written that could be lost
+      if (this.#connection.inTransaction) this.#statements.rollback.run();
+    }
   }
 
   #entries({ id, name, length }: LogRow, from: number): Uint8Array[] {
@@ -166,6 +175,7 @@ function prepareStatements(connection: Connection) {
   return {
     begin: connection.prepare<[]>("BEGIN"),
     commit: connection.prepare<[]>("COMMIT"),
+    rollback: connection.prepare<[]>("ROLLBACK"),
     findLog: connection.prepare<[string], StoredLog>(`SELECT ${logColumns} FROM logs WHERE name = ?`),
     entries: connection.prepare<[number, number, number], StoredEntry>(
       "SELECT number, checksum, data FROM entries WHERE log = ? AND number >= ? AND number < ? ORDER BY number",

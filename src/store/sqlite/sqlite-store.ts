@@ -64,9 +64,10 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<Sq
 }
 
 function openStore(reader: Reader, writer: Writer): SqliteStore {
+  let isClosed = false;
   let closing: Promise<void> | undefined;
   const checkOpen = () => {
-    if (closing !== undefined) throw closedError();
+    if (isClosed) throw closedError();
   };
   const others = lookForOthers(writer, () => logs.isFollowed || leases.isWatched);
   const parts: StoreParts = { reader, writer, checkOpen, onWait: others.begin };
@@ -87,13 +88,13 @@ function openStore(reader: Reader, writer: Writer): SqliteStore {
     lease: (key, value, ttlMs) => leases.lease(key, value, ttlMs),
     watch: (prefix, { signal }) => leases.watch(prefix, signal),
     close() {
-      if (closing === undefined) {
-        closing = writer.close();
-        others.end();
-        leases.close(closedError());
-        logs.close();
-        reader.close(); // before the writer has closed: the last connection has to be one that can take the WAL away
-      }
+      if (closing !== undefined) return closing;
+      isClosed = true;
+      others.end();
+      leases.close(closedError());
+      logs.close();
+      reader.close(); // first: the last connection to close has to be one that can take the WAL away
+      closing = writer.close();
       return closing;
     },
   };
