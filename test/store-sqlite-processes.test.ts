@@ -148,6 +148,18 @@ describe("leases over processes", () => {
     }
   });
 
+  test("a lease that ends farther away than any can, written under a wrong clock, lasts for its whole time from then", async () => {
+    const path = newPath();
+    const store = await openStore({ path });
+    const change = watch(store);
+    const { revision } = await store.lease("key", new Uint8Array(), 400);
+    const clock = new Database(path);
+    clock.exec("UPDATE leases SET end_ms = end_ms + 365 * 86400000");
+    clock.close();
+    while ((await change()).case !== "delete");
+    expect((await store.lease("key", new Uint8Array(), 400)).revision).toBeGreaterThan(revision);
+  });
+
   test("a watcher of a process that has missed more ends than are remembered hears of each", async () => {
     const path = newPath();
     const store = await openStore({ path });

@@ -75,7 +75,7 @@ describe("the file", () => {
       /but no Convoke store$/,
     ],
     ["an empty SQLite file with another program's id", (path) => write(path, "application_id = 7"), /but no Convoke store$/],
-    ["a folder", (path) => mkdirSync(path), /cannot be opened: EISDIR/],
+    ["a folder", (path) => mkdirSync(path), /cannot be opened: unable to open database file/],
   ])("%s is refused, and stays as it was", async (_, make, message) => {
     const path = newPath();
     make(path);

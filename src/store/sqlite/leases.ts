@@ -89,7 +89,7 @@ export class SqliteLeases {
       this.#told = reader.lastChange();
       for (const watcher of this.#watchers) {
         watcher.beginAnew();
-        void this.#list(watcher);
+        setImmediate(() => void this.#list(watcher)).unref(); // not in the snapshot that may be open here
       }
     }
     const rows = reader.leasesChanged(this.#told);

@@ -21,6 +21,8 @@ export class LogFollowers {
   readonly #waiting = new Map<string, Set<Follower>>();
   readonly #lengthOf: (log: string) => number;
   #isLooking = false;
+  /** Others have written since the looking began. */
+  #isStale = false;
 
   /** @param lengthOf reads how long a log is; what it throws wakes the log's followers, who will meet it. */
   constructor(lengthOf: (log: string) => number) {
@@ -69,13 +71,16 @@ export class LogFollowers {
 
   /** Other processes have written: wakes those at whose number the log does not end any more. */
   async lookAgain(): Promise<void> {
-    if (this.#isLooking) return; // which comes by all that wait
+    this.#isStale = true;
+    if (this.#isLooking) return;
     this.#isLooking = true;
-    let count = 0;
-    for (const [log, waiting] of this.#waiting) {
-      const length = this.#lengthNow(log);
-      for (const follower of [...waiting]) if (follower.number !== length) follower.wake(); // also when it is another log by now
-      if (++count % sqliteBounds.pageLeases === 0) await turn(undefined, { ref: false });
+    while (this.#isStale) {
+      this.#isStale = false;
+      let count = 0;
+      for (const log of [...this.#waiting.keys()]) {
+        this.#look(log);
+        if (++count % sqliteBounds.pageLeases === 0) await turn(undefined, { ref: false });
+      }
     }
     this.#isLooking = false;
   }
@@ -91,6 +96,13 @@ export class LogFollowers {
     for (const follower of [...(this.#waiting.get(log) ?? [])]) {
       follower.wake(isSmall && follower.number === arrival.first ? arrival : undefined);
     }
+  }
+
+  #look(log: string): void {
+    const waiting = this.#waiting.get(log);
+    if (waiting === undefined) return;
+    const length = this.#lengthNow(log);
+    for (const follower of [...waiting]) if (follower.number !== length) follower.wake(); // also when it is another log by now
   }
 
   #lengthNow(log: string): number {

@@ -1,4 +1,5 @@
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { closeSync, existsSync, linkSync, mkdirSync, openSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { Failed, type FileFailure, failureOf } from "./failure.ts";
@@ -62,7 +63,7 @@ const migrations: readonly string[] = [
 export function openForWriting(path: string, busyTimeoutMs: number): Connection {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    closeSync(openSync(path, "a", 0o600)); // -wal and -shm get the file's mode
+    if (!existsSync(path)) makeFile(path);
   } catch (thrown) {
     throw new Failed({ case: "unfit", why: `"${path}" cannot be opened: ${messageOf(thrown)}` });
   }
@@ -75,6 +76,22 @@ export function openForWriting(path: string, busyTimeoutMs: number): Connection 
   } catch (thrown) {
     connection?.close();
     throw new Failed(openingFailure(thrown, path));
+  }
+}
+
+/**
+ * Makes an empty file for its owner alone; `-wal` and `-shm` get its mode. It never closes the file at its name: that would take away
+ * the locks that others of this process have on it (https://sqlite.org/howtocorrupt.html, section 2.2).
+ */
+function makeFile(path: string): void {
+  const made = `${path}-${randomUUID()}`;
+  closeSync(openSync(made, "wx", 0o600));
+  try {
+    linkSync(made, path);
+  } catch (thrown) {
+    if (!existsSync(path)) throw thrown; // another was faster, which is as well
+  } finally {
+    unlinkSync(made);
   }
 }
 

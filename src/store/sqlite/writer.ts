@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { ConnectError } from "@connectrpc/connect";
 import { createBackoff, resourceExhausted, sqliteBounds, unavailable } from "../../core/index.ts";
 import { bytesOf, type Operation, pack } from "./batch.ts";
 import { closedError, errorOf, storeUnfit } from "./errors.ts";
@@ -56,6 +57,7 @@ export class Writer {
   #operations = 0;
   #bytes = 0;
   #isFollowing = false;
+  #opening: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | undefined;
   #isClosed = false;
   /** Called when the thread has ended because it was to. */
   #whenEnded = () => {};
@@ -73,16 +75,8 @@ export class Writer {
   /** Starts the thread, and waits until it has opened the file. @throws ConnectError when it cannot. */
   open(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const thread = this.#start();
-      thread.once("message", (report: Report) => {
-        if (report.case === "refused") fail(storeUnfit(report.failure, this.#settings.path));
-        else resolve();
-      });
-      thread.once("error", (cause) => fail(unavailable("the store's writer could not begin", sqliteBounds.retryMs, { cause })));
-      const fail = (error: unknown) => {
-        this.#isClosed = true;
-        reject(error);
-      };
+      this.#opening = { resolve, reject };
+      this.#start();
     });
   }
 
@@ -129,12 +123,25 @@ export class Writer {
 
   #send(): void {
     if (this.#gathered.length === 0) return;
-    const batch = pack(this.#gathered.map(({ operation }) => operation));
-    if (this.#sent.length === 0) this.#thread?.ref();
-    this.#sent.push(this.#gathered);
+    const gathered = this.#gathered;
     this.#gathered = [];
+    if (this.#sent.length === 0) this.#thread?.ref();
+    for (let from = 0; from < gathered.length; ) {
+      let [to, bytes] = [from, 0];
+      for (; to < gathered.length && to - from < this.#settings.maxGroupOperations; to++) {
+        bytes += gathered[to]?.bytes ?? 0;
+        if (to > from && bytes > this.#settings.maxGroupBytes) break;
+      }
+      this.#sendBatch(gathered.slice(from, to));
+      from = to;
+    }
     if (this.#thread === undefined) this.#fail(this.#awayError());
-    else this.#ask({ case: "batch", batch }, [batch.bytes.buffer]);
+  }
+
+  #sendBatch(waiting: Waiting[]): void {
+    const batch = pack(waiting.map(({ operation }) => operation));
+    this.#sent.push(waiting);
+    this.#ask({ case: "batch", batch }, [batch.bytes.buffer]);
   }
 
   #ask(request: Request, moved: ArrayBuffer[] = []): void {
@@ -156,6 +163,8 @@ export class Writer {
     switch (report.case) {
       case "open":
         if (this.#sent.length === 0) this.#thread?.unref();
+        this.#opening?.resolve();
+        this.#opening = undefined;
         break;
       case "done":
         this.#backoff.reset();
@@ -196,6 +205,10 @@ export class Writer {
     this.#thread = undefined;
     this.#away ??= cause;
     this.#fail(this.#awayError());
+    if (this.#opening !== undefined) {
+      this.#isClosed = true;
+      this.#opening.reject(this.#away instanceof ConnectError ? this.#away : this.#awayError());
+    }
     if (this.#isClosed) this.#whenEnded();
     else this.#restart = setTimeout(() => this.#start(), this.#backoff.nextMs()).unref();
   }
