@@ -36,10 +36,11 @@ const whole = (log: string) => ({ entries: Array.from({ length }, (_, number) =>
 async function writeFile(): Promise<string> {
   const path = newPath();
   const store = await openStore({ path });
-  for (const log of logs) {
+  const appends = logs.map((log) => {
     const entries = Array.from({ length }, (_, number) => new TextEncoder().encode(textOf(log, number)));
-    await store.append(log, entries);
-  }
+    return store.append(log, entries);
+  });
+  await Promise.all(appends); // so many at once are not put among the recent ones
   await store.close();
   const file = new Database(path);
   file.exec("VACUUM");
@@ -167,9 +168,32 @@ test("an append to a damaged page is DATA_LOSS, and appends of the same moment b
     const page = Math.floor(file.indexOf(`<b:${length - 1}>`) / pageBytes) * pageBytes;
     file[page] = 0x77;
   });
-  const outcomes = await Promise.allSettled(["a", "b", "new"].map((log) => store.append(log, [new Uint8Array()])));
+  const large = new Uint8Array(1_000); // which is not put among the recent ones
+  const outcomes = await Promise.allSettled(["a", "b", "new"].map((log) => store.append(log, [large])));
   const lost = { code: Code.DataLoss, rawMessage: expect.stringContaining('log "b"') };
   expect(outcomes).toMatchObject([{ value: length + 1 }, { reason: lost }, { value: 1 }]);
+});
+
+test("damage among the recent entries is DATA_LOSS of logs that have some there; others are read, and all can be appended to", async () => {
+  const path = await writeFile();
+  const first = await openStore({ path });
+  await first.append("young", [new TextEncoder().encode("0")]);
+  await first.close();
+  const schema = new Database(path);
+  const root = Number(schema.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'recent'").pluck().get());
+  schema.close();
+  const store = await openDamaged(path, (file) => {
+    file[(root - 1) * pageBytes] = 0x77;
+  });
+  for (const log of logs) expect(await readAll(store, log)).toEqual(whole(log));
+  const lost = { code: Code.DataLoss, rawMessage: expect.stringContaining('entry 0 of log "young"') };
+  expect((await readAll(store, "young")).thrown).toMatchObject(lost);
+  expect(await Promise.all(["a", "new", "young"].map((log) => store.append(log, [new Uint8Array()])))).toEqual([
+    length + 1,
+    1,
+    2,
+  ]);
+  expect(await readAll(store, "new")).toEqual({ entries: [""], thrown: undefined });
 });
 
 /** Memory as a disk of few bytes; undefined where it cannot be had. */

@@ -1,5 +1,5 @@
 import { entryChecksum, type LogRow, logSeed, rowChecksum } from "./checksum.ts";
-import type { Result } from "./failure.ts";
+import { failureOf, type Result } from "./failure.ts";
 import { logColumns, type StoredLog, verified } from "./log-row.ts";
 import type { Connection } from "./schema.ts";
 
@@ -12,6 +12,13 @@ export interface LogWriterBounds {
   readonly maxKnownLogs: number;
 }
 
+/** An entry up to this size goes to `recent` first, where forty of them share a page. */
+const recentBytes = 512;
+/** So many move on together: more would spread over pages of their own, fewer would each take a page of `entries` along. */
+const maxRecent = 1_000;
+/** A transaction of more entries saves nothing by putting them there. */
+const maxRecentAtOnce = 500;
+
 /** How much one step of deleting takes away: a few milliseconds, in which appends wait. */
 const sliceEntries = 500;
 const sliceBytes = 1024 * 1024;
@@ -22,10 +29,16 @@ export class LogWriter {
   readonly #statements;
   readonly #known = new Map<string, Log>();
   readonly #touched = new Set<Log>();
+  /** Entries in `recent`, or more than there are: others may have moved them. */
+  #recent: number;
+  /** False once damage was met in `recent`: what is in it stays there, and nothing follows. */
+  #usesRecent = true;
+  #isSmall = true;
 
   constructor(connection: Connection, bounds: LogWriterBounds) {
     this.#bounds = bounds;
     this.#statements = prepareStatements(connection);
+    this.#recent = this.#countRecent();
   }
 
   append(name: string, expectedLength: number, entries: readonly Uint8Array[]): Result {
@@ -35,7 +48,10 @@ export class LogWriter {
     if (entries.length === 0) return actual;
     const log = known ?? this.#begin(name);
     for (const data of entries) {
-      this.#statements.insertEntry.run(log.id, log.length, entryChecksum(log.seed, log.length, data), data);
+      const isRecent = this.#usesRecent && this.#isSmall && data.byteLength <= recentBytes;
+      if (isRecent) this.#recent++;
+      const insert = isRecent ? this.#statements.insertRecent : this.#statements.insertEntry;
+      insert.run(log.id, log.length, entryChecksum(log.seed, log.length, data), data);
       log.length++;
     }
     log.lastAppendMs = Date.now();
@@ -56,18 +72,44 @@ export class LogWriter {
     return 0;
   }
 
+  /** How many entries the next transaction brings, about. */
+  expect(entries: number): void {
+    this.#isSmall = entries <= maxRecentAtOnce;
+  }
+
+  get hasManyRecent(): boolean {
+    return this.#usesRecent && this.#recent >= maxRecent;
+  }
+
+  /** Moves all of `recent` to `entries`. */
+  moveRecent(): void {
+    this.#statements.moveRecent.run();
+    this.#statements.clearRecent.run();
+    this.#recent = 0;
+  }
+
+  /** Leaves `recent` alone from now on. False when it already was. */
+  leaveRecent(): boolean {
+    const used = this.#usesRecent;
+    this.#usesRecent = false;
+    return used;
+  }
+
   /** Deletes some of what has been trimmed. False when there was nothing. */
   deleteSome(): boolean {
     const trim = this.#statements.anyTrim.get();
     if (trim === undefined) return false;
     let [end, bytes] = [-1, 0];
-    for (const { number, size } of this.#statements.trimmed.all(trim.log, trim.before, sliceEntries)) {
+    for (const { number, size } of this.#statements.trimmed.all({ ...trim, limit: sliceEntries })) {
       end = number + 1;
       bytes += size;
       if (bytes >= sliceBytes) break;
     }
     if (end === -1) this.#statements.endTrim.run(trim.log);
-    else this.#statements.deleteEntries.run(trim.log, end);
+    else {
+      this.#statements.deleteEntries.run(trim.log, end);
+      this.#statements.deleteRecent.run(trim.log, end);
+    }
     return true;
   }
 
@@ -92,6 +134,16 @@ export class LogWriter {
   forget(): void {
     this.#known.clear();
     this.#touched.clear();
+  }
+
+  #countRecent(): number {
+    try {
+      return this.#statements.countRecent.get() ?? 0;
+    } catch (thrown) {
+      if (failureOf(thrown).case !== "damaged") throw thrown;
+      this.#usesRecent = false;
+      return 0;
+    }
   }
 
   #find(name: string): Log | undefined {
@@ -129,16 +181,22 @@ function prepareStatements(connection: Connection) {
       "UPDATE logs SET first = ?, length = ?, last_append_ms = ?, emptied = ?, checksum = ? WHERE id = ?",
     ),
     insertEntry: connection.prepare<[number, number, number, Uint8Array]>("INSERT INTO entries VALUES (?, ?, ?, ?)"),
+    insertRecent: connection.prepare<[number, number, number, Uint8Array]>("INSERT INTO recent VALUES (?, ?, ?, ?)"),
+    countRecent: connection.prepare<[], number>("SELECT count(*) FROM recent").pluck(),
+    moveRecent: connection.prepare<[]>("INSERT INTO entries SELECT * FROM recent ORDER BY log, number"),
+    clearRecent: connection.prepare<[]>("DELETE FROM recent"),
     lastEmptied: connection.prepare<[], number>("SELECT max(emptied) FROM logs WHERE emptied IS NOT NULL").pluck(),
     forgetEmptied: connection.prepare<[number], string>("DELETE FROM logs WHERE emptied <= ? RETURNING name").pluck(),
     beginTrim: connection.prepare<[number, number]>(
       "INSERT INTO trims VALUES (?, ?) ON CONFLICT (log) DO UPDATE SET before = excluded.before",
     ),
     anyTrim: connection.prepare<[], { log: number; before: number }>("SELECT log, before FROM trims LIMIT 1"),
-    trimmed: connection.prepare<[number, number, number], { number: number; size: number }>(
-      "SELECT number, length(data) AS size FROM entries WHERE log = ? AND number < ? ORDER BY number LIMIT ?",
+    trimmed: connection.prepare<[{ log: number; before: number; limit: number }], { number: number; size: number }>(
+      `SELECT number, length(data) AS size FROM entries WHERE log = @log AND number < @before
+       UNION ALL SELECT number, length(data) AS size FROM recent WHERE log = @log AND number < @before ORDER BY number LIMIT @limit`,
     ),
     deleteEntries: connection.prepare<[number, number]>("DELETE FROM entries WHERE log = ? AND number < ?"),
+    deleteRecent: connection.prepare<[number, number]>("DELETE FROM recent WHERE log = ? AND number < ?"),
     endTrim: connection.prepare<[number]>("DELETE FROM trims WHERE log = ?"),
   };
 }

@@ -1,4 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
+import type { Statement } from "better-sqlite3";
 import { sqliteBounds } from "../../core/index.ts";
 import { trimmed } from "../errors.ts";
 import type { LogInfo } from "../store.ts";
@@ -30,6 +31,22 @@ interface StoredEntry {
   readonly number: number;
   readonly checksum: number;
   readonly data: Uint8Array;
+}
+
+interface EntriesRange {
+  readonly id: number;
+  readonly from: number;
+  readonly end: number;
+}
+
+type EntriesStatement = Statement<[EntriesRange], StoredEntry>;
+
+interface Collected {
+  readonly entries: readonly Uint8Array[];
+  /** Why there are no more, though there should be. */
+  readonly damage?: string;
+  /** SQLite has found it. */
+  readonly isTorn?: boolean;
 }
 
 /** Reads the file, synchronously and in small pieces: no snapshot of the file outlives a call, so none holds the WAL. */
@@ -115,32 +132,34 @@ export class Reader {
     }
   }
 
-  #entries({ id, name, length }: LogRow, from: number): Uint8Array[] {
+  /** What is whole before damage is given first: the next page begins with the damage. */
+  #entries(log: LogRow, from: number): readonly Uint8Array[] {
+    let read = this.#collect(this.#statements.entries, log, from);
+    // The table of recent entries is shared: when it is damaged, a log that has none there can still be read.
+    if (read.isTorn && read.entries.length === 0) read = this.#collect(this.#statements.settledEntries, log, from);
+    if (read.damage === undefined || read.entries.length > 0) return read.entries;
+    throw new Failed({ case: "damaged", why: read.damage, entry: from });
+  }
+
+  #collect(statement: EntriesStatement, { id, name, length }: LogRow, from: number): Collected {
     const seed = logSeed(id, name);
     const entries: Uint8Array[] = [];
     let bytes = 0;
-    let damage = "it is not there";
     const end = Math.min(length, from + sqliteBounds.pageEntries);
     try {
-      for (const { number, checksum, data } of this.#statements.entries.iterate(id, from, end)) {
-        const expected = from + entries.length;
-        if (number !== expected) break;
-        if (entryChecksum(seed, number, data) !== checksum) {
-          damage = "it does not fit its checksum";
-          break;
-        }
+      for (const { number, checksum, data } of statement.iterate({ id, from, end })) {
+        if (number !== from + entries.length) break;
+        if (entryChecksum(seed, number, data) !== checksum) return { entries, damage: "it does not fit its checksum" };
         entries.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
         bytes += data.byteLength;
-        if (bytes >= sqliteBounds.pageBytes) return entries;
+        if (bytes >= sqliteBounds.pageBytes) return { entries };
       }
     } catch (thrown) {
       const failure = failureOf(thrown);
       if (failure.case !== "damaged") throw thrown;
-      damage = failure.why;
+      return { entries, damage: failure.why, isTorn: true };
     }
-    const entry = from + entries.length;
-    if (entry >= end || entries.length > 0) return entries; // what is whole before the damage is given first
-    throw new Failed({ case: "damaged", why: damage, entry });
+    return from + entries.length < end ? { entries, damage: "it is not there" } : { entries };
   }
 
   #find(name: string): LogRow | undefined {
@@ -171,15 +190,18 @@ function endOf(prefix: string): string {
 }
 
 function prepareStatements(connection: Connection) {
+  const entriesOf = (table: string) =>
+    `SELECT number, checksum, data FROM ${table} WHERE log = @id AND number >= @from AND number < @end`;
   const leaseColumns = "key, revision, change, end_ms AS endMs, value";
   return {
     begin: connection.prepare<[]>("BEGIN"),
     commit: connection.prepare<[]>("COMMIT"),
     rollback: connection.prepare<[]>("ROLLBACK"),
     findLog: connection.prepare<[string], StoredLog>(`SELECT ${logColumns} FROM logs WHERE name = ?`),
-    entries: connection.prepare<[number, number, number], StoredEntry>(
-      "SELECT number, checksum, data FROM entries WHERE log = ? AND number >= ? AND number < ? ORDER BY number",
+    entries: connection.prepare<[EntriesRange], StoredEntry>(
+      `${entriesOf("entries")} UNION ALL ${entriesOf("recent")} ORDER BY number`,
     ),
+    settledEntries: connection.prepare<[EntriesRange], StoredEntry>(`${entriesOf("entries")} ORDER BY number`),
     logs: connection.prepare<[string, string, number], StoredLog>(
       `SELECT ${logColumns} FROM logs WHERE name >= ? AND name < ? ORDER BY name LIMIT ?`,
     ),

@@ -16,6 +16,8 @@ const leastVersion = [3, 51, 3];
  * What makes a file of version `index + 1` out of one of version `index`. What stands here has been written to disks: it is never changed.
  *
  * - `entries` without rowid: found by log and number in one tree, and a log's entries lie next to each other.
+ * - `recent`: the same, for entries that are young and small, until they are moved to `entries` many at once. A hundred logs that each get
+ *   one token touch a hundred pages of the one, all of which would go to the WAL, and a few of the other.
  * - `logs.emptied`, `leases.change`: rising numbers, so that the oldest to be forgotten are found by index and need no count.
  * - `trims`: entries that are gone for readers and still to be deleted, piece by piece.
  * - `leases`: a lease that has ended stays for a while without `end_ms`, so that every process hears of its end.
@@ -33,6 +35,13 @@ const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX logs_by_emptied ON logs (emptied) WHERE emptied IS NOT NULL;
   CREATE TABLE entries (
+    log INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (log, number)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE recent (
     log INTEGER NOT NULL,
     number INTEGER NOT NULL,
     checksum INTEGER NOT NULL,

@@ -41,14 +41,16 @@ export class Transactions {
   }
 
   /**
-   * Does them in as few transactions as it can: in one, unless damage is met. Then halves are tried, so that it meets alone what it
-   * concerns. A full disk or a busy file concerns all.
+   * Does them in as few transactions as it can: in one, unless damage is met. Then it is tried without the table that all logs share, then
+   * by halves, so that damage meets alone what it concerns. A full disk or a busy file concerns all.
    */
   commit(operations: readonly Operation[]): Result[] {
     try {
+      this.#logs.expect(operations.reduce((count, { arrays }) => count + arrays.length, 0));
       return this.#transact(() => operations.map((operation) => this.#apply(operation)));
     } catch (thrown) {
       const failure = failureOf(thrown);
+      if (failure.case === "damaged" && this.#logs.leaveRecent()) return this.commit(operations);
       if (failure.case !== "damaged" || operations.length === 1) return operations.map(() => failure);
       const middle = operations.length >> 1;
       return [...this.commit(operations.slice(0, middle)), ...this.commit(operations.slice(middle))];
@@ -62,6 +64,16 @@ export class Transactions {
 
   nextLeaseEndMs(): number | undefined {
     return this.#leases.nextEndMs();
+  }
+
+  /** Moves recent entries to where they stay, when they have become many. What fails is left for the next time. */
+  moveRecent(): void {
+    if (!this.#logs.hasManyRecent) return;
+    try {
+      this.#transact(() => this.#logs.moveRecent());
+    } catch (thrown) {
+      if (failureOf(thrown).case === "damaged") this.#logs.leaveRecent();
+    }
   }
 
   /** Deletes some of what has been trimmed. False when there was nothing. */

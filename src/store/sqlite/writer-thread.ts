@@ -65,6 +65,7 @@ function commit(batches: readonly Batch[], transactions: Transactions, upkeep: U
   tell({ case: "done", outcomes, leasesChanged: transactions.takeLeasesChanged() });
   if (operations.some(({ kind }) => kind === "lease" || kind === "renew")) upkeep.leasesCame();
   if (operations.some(({ kind }) => kind === "trim")) upkeep.trimsCame();
+  transactions.moveRecent();
   transactions.checkpoint();
 }
 
