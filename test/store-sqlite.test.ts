@@ -122,6 +122,27 @@ describe("the file", () => {
     expect(new TextDecoder().decode((await reader.next()).value)).toBe("1");
   });
 
+  test("a long log is read between other work, and deleted between other appends", async () => {
+    const store = await openStore();
+    for (let round = 0; round < 4; round++) {
+      await store.append(
+        "a",
+        Array.from({ length: 5_000 }, () => bytes("x")),
+      );
+    }
+    let turns = 0;
+    const count = () => {
+      turns++;
+      counting = setImmediate(count);
+    };
+    let counting = setImmediate(count);
+    expect(await readAll(store, "a")).toHaveLength(20_000);
+    clearImmediate(counting);
+    expect(turns).toBeGreaterThan(50);
+    await store.trim("a", 20_000);
+    for (let number = 1; number <= 100; number++) expect(await store.append("b", [bytes("y")])).toBe(number);
+  });
+
   test("what was trimmed makes room: a log that is trimmed as it grows needs no more of the file", async () => {
     const path = newPath();
     const store = await openStore({ path });

@@ -38,6 +38,8 @@ export const sqliteBounds = {
   maxGroupOperations: 5_000,
   /** Bytes of one transaction, when it is of several appends. */
   maxGroupBytes: 8 * 1024 * 1024,
+  /** Pages of the WAL, 64 MiB. It is emptied for once while all wait when it has more: several who write on and on leave no other moment. */
+  maxWalPages: 16_384,
   /** Entries that are read at once: a fraction of a millisecond. */
   pageEntries: 256,
   /** Bytes that are read at once, which each reader holds, but for an entry that is larger. */

@@ -19,7 +19,7 @@ const maxRecent = 1_000;
 /** A transaction of more entries saves nothing by putting them there. */
 const maxRecentAtOnce = 500;
 
-/** How much one step of deleting takes away: a few milliseconds, in which appends wait. */
+/** How much one step of deleting takes away: a few milliseconds, in which appends wait. The next step follows. */
 const sliceEntries = 500;
 const sliceBytes = 1024 * 1024;
 
@@ -167,7 +167,8 @@ export class LogWriter {
     this.flush(); // what was appended to again is among the emptied no more
     log.emptied = (this.#statements.lastEmptied.get() ?? 0) + 1;
     this.#touched.add(log);
-    for (const name of this.#statements.forgetEmptied.all(log.emptied - this.#bounds.maxEmptiedLogs)) this.#known.delete(name);
+    const names = this.#statements.forgetEmptied.all(log.emptied - this.#bounds.maxEmptiedLogs, sliceEntries);
+    for (const name of names) this.#known.delete(name);
   }
 }
 
@@ -186,7 +187,11 @@ function prepareStatements(connection: Connection) {
     moveRecent: connection.prepare<[]>("INSERT INTO entries SELECT * FROM recent ORDER BY log, number"),
     clearRecent: connection.prepare<[]>("DELETE FROM recent"),
     lastEmptied: connection.prepare<[], number>("SELECT max(emptied) FROM logs WHERE emptied IS NOT NULL").pluck(),
-    forgetEmptied: connection.prepare<[number], string>("DELETE FROM logs WHERE emptied <= ? RETURNING name").pluck(),
+    forgetEmptied: connection
+      .prepare<[number, number], string>(
+        "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE emptied <= ? ORDER BY emptied LIMIT ?) RETURNING name",
+      )
+      .pluck(),
     beginTrim: connection.prepare<[number, number]>(
       "INSERT INTO trims VALUES (?, ?) ON CONFLICT (log) DO UPDATE SET before = excluded.before",
     ),

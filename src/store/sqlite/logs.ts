@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { sqliteBounds, storeBounds } from "../../core/index.ts";
 import { check } from "../check.ts";
 import { trimmed } from "../errors.ts";
@@ -48,7 +49,7 @@ export class SqliteLogs {
     for (let arrival: Arrival | undefined; ; ) {
       signal?.throwIfAborted();
       this.#parts.checkOpen();
-      const page: Page = arrival === undefined ? this.#parts.reader.page(name, number, id) : { id, entries: arrival.entries };
+      const page: Page = arrival === undefined ? this.#parts.reader.page(name, number, id) : { id, isFull: false, ...arrival };
       id = page.id;
       const isFresh = this.#watchTrims();
       for (const entry of page.entries) {
@@ -58,6 +59,7 @@ export class SqliteLogs {
         signal?.throwIfAborted();
       }
       arrival = undefined;
+      if (page.isFull) await turn(); // a long log is read between other work
       if (page.entries.length > 0) continue;
       if (!follow) return;
       this.#parts.onWait();

@@ -10,6 +10,7 @@ export interface WriterSettings {
   readonly maxKnownLogs: number;
   readonly maxGroupOperations: number;
   readonly maxGroupBytes: number;
+  readonly maxWalPages: number;
   readonly maxLeaseTtlMs: number;
   readonly pollMs: number;
 }

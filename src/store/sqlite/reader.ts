@@ -15,6 +15,8 @@ export interface Page {
   readonly id: number | undefined;
   /** What there is from the asked number on, as much as is read at once; none at the end of the log. */
   readonly entries: readonly Uint8Array[];
+  /** As much as is read at once: there may be more. */
+  readonly isFull: boolean;
 }
 
 /** A lease as it lies in the file; it has ended when `endMs` is null. */
@@ -41,8 +43,7 @@ interface EntriesRange {
 
 type EntriesStatement = Statement<[EntriesRange], StoredEntry>;
 
-interface Collected {
-  readonly entries: readonly Uint8Array[];
+interface Collected extends Omit<Page, "id"> {
   /** Why there are no more, though there should be. */
   readonly damage?: string;
   /** SQLite has found it. */
@@ -70,7 +71,7 @@ export class Reader {
       const row = this.#find(name);
       if (id !== undefined && row?.id !== id) throw forgotten(name, from);
       if (row !== undefined && from < row.first) throw trimmed(name, { from, first: row.first });
-      return { id: row?.id, entries: row === undefined ? [] : this.#entries(row, from) };
+      return { id: row?.id, ...(row === undefined ? { entries: [], isFull: false } : this.#entries(row, from)) };
     });
   }
 
@@ -133,33 +134,34 @@ export class Reader {
   }
 
   /** What is whole before damage is given first: the next page begins with the damage. */
-  #entries(log: LogRow, from: number): readonly Uint8Array[] {
+  #entries(log: LogRow, from: number): Collected {
     let read = this.#collect(this.#statements.entries, log, from);
     // The table of recent entries is shared: when it is damaged, a log that has none there can still be read.
     if (read.isTorn && read.entries.length === 0) read = this.#collect(this.#statements.settledEntries, log, from);
-    if (read.damage === undefined || read.entries.length > 0) return read.entries;
+    if (read.damage === undefined || read.entries.length > 0) return read;
     throw new Failed({ case: "damaged", why: read.damage, entry: from });
   }
 
   #collect(statement: EntriesStatement, { id, name, length }: LogRow, from: number): Collected {
     const seed = logSeed(id, name);
     const entries: Uint8Array[] = [];
-    let bytes = 0;
+    let [bytes, isFull] = [0, false];
     const end = Math.min(length, from + sqliteBounds.pageEntries);
     try {
       for (const { number, checksum, data } of statement.iterate({ id, from, end })) {
         if (number !== from + entries.length) break;
-        if (entryChecksum(seed, number, data) !== checksum) return { entries, damage: "it does not fit its checksum" };
+        if (entryChecksum(seed, number, data) !== checksum) return { entries, isFull, damage: "it does not fit its checksum" };
         entries.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
         bytes += data.byteLength;
-        if (bytes >= sqliteBounds.pageBytes) return { entries };
+        isFull = bytes >= sqliteBounds.pageBytes || entries.length === sqliteBounds.pageEntries;
+        if (isFull) return { entries, isFull };
       }
     } catch (thrown) {
       const failure = failureOf(thrown);
       if (failure.case !== "damaged") throw thrown;
-      return { entries, damage: failure.why, isTorn: true };
+      return { entries, isFull, damage: failure.why, isTorn: true };
     }
-    return from + entries.length < end ? { entries, damage: "it is not there" } : { entries };
+    return { entries, isFull, ...(from + entries.length < end && { damage: "it is not there" }) };
   }
 
   #find(name: string): LogRow | undefined {

@@ -11,16 +11,14 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** Pages of the WAL, of 4 KiB, that are written back at once: more make the pause longer, fewer write busy pages more often. */
 const checkpointPages = 1_000;
-/** A WAL of more pages is emptied for once while everybody waits: several who write on and on leave no other moment for it. */
-const maxWalPages = 16_384;
-/** How long that waits for readers, and how long until the next attempt. */
+/** How long the emptying of the WAL waits for readers, and how long until the next attempt. */
 const emptyingMs = 100;
 const emptyingPauseMs = 1_000;
 
 /** The file as the writing thread has it: what it is asked to do, in transactions. */
 export class Transactions {
   readonly #connection: Connection;
-  readonly #busyTimeoutMs: number;
+  readonly #settings: WriterSettings;
   readonly #logs: LogWriter;
   readonly #leases: LeaseWriter;
   readonly #statements;
@@ -33,7 +31,7 @@ export class Transactions {
   constructor(settings: WriterSettings) {
     this.#connection = openForWriting(settings.path, settings.busyTimeoutMs);
     this.#connection.pragma("busy_timeout = 0");
-    this.#busyTimeoutMs = settings.busyTimeoutMs;
+    this.#settings = settings;
     this.#logs = new LogWriter(this.#connection, settings);
     this.#leases = new LeaseWriter(this.#connection, settings);
     this.#statements = prepareStatements(this.#connection);
@@ -113,7 +111,7 @@ export class Transactions {
   checkpoint(): void {
     try {
       const { log, checkpointed } = this.#statements.walState.get() ?? { log: 0, checkpointed: 0 };
-      if (log >= maxWalPages && performance.now() >= this.#nextEmptyingMs) this.#emptyWal();
+      if (log >= this.#settings.maxWalPages && performance.now() >= this.#nextEmptyingMs) this.#emptyWal();
       else if (log - checkpointed >= checkpointPages) this.#statements.writeBack.get();
     } catch (thrown) {
       failureOf(thrown); // a full disk or a reader: nothing is lost, the pages stay in the WAL
@@ -153,7 +151,7 @@ export class Transactions {
   }
 
   #begin(): void {
-    for (const untilMs = performance.now() + this.#busyTimeoutMs; ; ) {
+    for (const untilMs = performance.now() + this.#settings.busyTimeoutMs; ; ) {
       try {
         this.#statements.begin.run();
         return;
