@@ -1,6 +1,6 @@
 /**
  * Where state lives: append-only logs and leases. Task logs, threads, the registry and locks stand on these six methods; the stores
- * that implement them (`createMemoryStore` in this process) run one suite, `test/support/store-contract.ts`.
+ * that implement them (`createMemoryStore` in this process, `createSqliteStore` in a file) run one suite, `test/support/store-contract.ts`.
  *
  * What a method's promise has acknowledged stays: it survives whatever the store says that it survives.
  *
