@@ -15,7 +15,7 @@ export interface LogWriterBounds {
 /** An entry up to this size goes to `recent` first, where forty of them share a page. */
 const recentBytes = 512;
 /** So many move on together: more would spread over pages of their own, fewer would each take a page of `entries` along. */
-const maxRecent = 1_000;
+const maxRecent = 2_000;
 /** A transaction of more entries saves nothing by putting them there. */
 const maxRecentAtOnce = 500;
 
