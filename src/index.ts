@@ -102,8 +102,8 @@ export {
 export {
   type AppendOptions,
   createMemoryStore,
-  createSqliteStore,
   createNatsStore,
+  createSqliteStore,
   isLeaseHeld,
   isLeaseLost,
   isLengthConflict,

@@ -9,8 +9,8 @@ describeStore("SQLite store of two openings, one that writes and one that reads"
   const path = newPath();
   const [writing, reading] = [await openStore({ path }), await openStore({ path })];
   const { append, lease } = writing;
-  const { read, trim, logs, watch } = reading;
-  return { append, lease, read, trim, logs, watch };
+  const { durability, read, trim, logs, watch } = reading;
+  return { durability, append, lease, read, trim, logs, watch };
 });
 
 describe("the in-process store is bounded", () => {

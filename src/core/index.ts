@@ -45,9 +45,9 @@ export {
   wireBounds,
 } from "./limits.ts";
 export { memoryBounds } from "./memory-bounds.ts";
-export { isPromise } from "./promise.ts";
-export { taskBounds } from "./task-bounds.ts";
-export { sqliteBounds, storeBounds } from "./store-limits.ts";
 export { natsBounds } from "./nats-bounds.ts";
+export { isPromise } from "./promise.ts";
+export { sqliteBounds, storeBounds } from "./store-limits.ts";
+export { taskBounds } from "./task-bounds.ts";
 export { type Due, timers } from "./timer-wheel.ts";
 export { waitFor } from "./wait.ts";

@@ -38,6 +38,7 @@ export async function createNatsStore(options: NatsStoreOptions): Promise<NatsSt
     await setUp(link, settings, { untilMs, configs: streamConfigs(layout, settings) });
     const [logs, leases] = [new NatsLogs(link, layout), new NatsLeases(link, layout)];
     return {
+      durability: settings.replicas > 1 ? "cluster" : "disk",
       append: (log, entries, options = {}) => logs.append(log, entries, options),
       read: (log, from, options = {}) => logs.read(log, from, options),
       trim: (log, before) => logs.trim(log, before),

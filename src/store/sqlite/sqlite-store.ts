@@ -81,6 +81,7 @@ function openStore(reader: Reader, writer: Writer): SqliteStore {
     },
   });
   return {
+    durability: "disk",
     append: async (log, entries, options = {}) => logs.append(log, entries, options),
     read: (log, from, options = {}) => logs.read(log, from, options),
     trim: (log, before) => logs.trim(log, before),
