@@ -76,9 +76,10 @@ export function unavailable(message: string, retryMs: number, options?: ErrorOpt
   return failure(Code.Unavailable, message, { ...options, details: [retryDetail(retryMs)] });
 }
 
-/** OUT_OF_RANGE: an index before or beyond what there is. */
-export function outOfRange(message: string): ConnectError {
-  return failure(Code.OutOfRange, message);
+/** OUT_OF_RANGE: an index before or beyond what there is; with an ErrorInfo where programs need more than the code. */
+export function outOfRange(message: string, info?: Pick<ErrorInfo, "reason" | "metadata">): ConnectError {
+  if (info === undefined) return failure(Code.OutOfRange, message);
+  return failure(Code.OutOfRange, message, { details: [detail(ErrorInfoSchema, { ...info, domain: errorDomain })] });
 }
 
 /** DATA_LOSS with an ErrorInfo whose `reason` programs can compare: what was kept is not as it was. */

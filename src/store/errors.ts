@@ -4,6 +4,7 @@ import { alreadyExists, failedPrecondition, outOfRange } from "../core/index.ts"
 
 const lengthType = "LOG_LENGTH";
 const lostType = "LEASE_REVISION";
+const trimmedReason = "ENTRY_TRIMMED";
 const heldReason = "LEASE_HELD";
 
 /** FAILED_PRECONDITION: somebody else has appended. */
@@ -25,7 +26,15 @@ export function leaseHeld(key: string): ConnectError {
 
 /** OUT_OF_RANGE: the entry was there and is not kept any more. */
 export function trimmed(log: string, { from, first }: { from: number; first: number }): ConnectError {
-  return outOfRange(`entry ${from} of log "${log}" is gone; the first one kept is ${first}`);
+  const info = { reason: trimmedReason, metadata: { log, first: String(first) } };
+  return outOfRange(`entry ${from} of log "${log}" is gone; the first one kept is ${first}`, info);
+}
+
+/** The first entry that is kept, from the error of who asked for one before; undefined for any other. */
+export function firstKept(thrown: unknown): number | undefined {
+  if (!(thrown instanceof ConnectError) || thrown.code !== Code.OutOfRange) return undefined;
+  const info = thrown.findDetails(ErrorInfoSchema).find(({ reason }) => reason === trimmedReason);
+  return info && Number(info.metadata["first"]);
 }
 
 /** True when an append was refused because the log has another length than expected. */

@@ -22,6 +22,7 @@ import {
   toRpcStatus,
 } from "../core/index.ts";
 import type { KeptEvent } from "./log.ts";
+import { taskEndedTrailer } from "./status.ts";
 
 /** Where task logs stand in a store. */
 const tasksPrefix = "task/";
@@ -127,7 +128,9 @@ export function stepIn({ step, elapsedMs }: TaskLogEntry): KeptStep {
       return { event: step.value, elapsedMs };
     case "finish": {
       const { status, error, spending } = step.value;
-      const value: Finish = { status: outcomeOf(status), ...(error && { error: fromRpcStatus(error) }) };
+      const failure = error && fromRpcStatus(error);
+      failure?.metadata.set(taskEndedTrailer, "1");
+      const value: Finish = { status: outcomeOf(status), ...(failure && { error: failure }) };
       return { event: { case: "finish", value }, elapsedMs, spending };
     }
     default:

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
-import { type Limits, resourceExhausted, taskBounds, unavailable } from "../core/index.ts";
-import type { Lease, Store } from "../store/index.ts";
+import { type Limits, outOfRange, resourceExhausted, taskBounds, unavailable } from "../core/index.ts";
+import { firstKept, type Lease, type Store } from "../store/index.ts";
 import { type Begin, beginOf, readEntry, stepIn, taskLogName } from "./entries.ts";
 import { Follower, type FollowerEvents } from "./follower.ts";
 import { TaskRecord } from "./record.ts";
@@ -71,21 +71,30 @@ export class Journal {
    */
   async load(caller: string, taskId: string, onSettle: (record: TaskRecord) => void): Promise<LoadedTask | undefined> {
     const log = taskLogName(caller, taskId);
-    let loaded: { record: TaskRecord; begin: Begin; runner: string } | undefined;
+    let loaded: LoadedTask | undefined;
     let number = 0;
-    for await (const bytes of this.store.read(log, 0)) {
-      const entry = readEntry(log, number, bytes);
+    for await (const bytes of this.#entries(log, taskId)) {
+      const entry = readEntry(log, number++, bytes);
       if (loaded === undefined) {
         const begin = beginOf(log, entry);
         loaded = { begin, record: this.#recordOf(begin, taskId, onSettle), runner: entry.runner };
       } else {
         const { event, ...step } = stepIn(entry);
         loaded.record.restore(event, step);
-        loaded.runner = entry.runner || loaded.runner;
+        if (entry.runner !== "") loaded = { ...loaded, runner: entry.runner };
       }
-      number++;
     }
     return loaded;
+  }
+
+  async *#entries(log: string, taskId: string): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* this.store.read(log, 0);
+    } catch (thrown) {
+      const first = firstKept(thrown);
+      if (first === undefined) throw thrown;
+      throw outOfRange(`the events of task "${taskId}" are gone; the first one held is ${first - 1}`); // the begin is no event
+    }
   }
 
   #recordOf(begin: Begin, id: string, onSettle: (record: TaskRecord) => void): TaskRecord {
