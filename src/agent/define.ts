@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { TaskResponse, ToolDefinition, ToolResult } from "../contract/index.ts";
 import type { AgentEvent, Budget, Hop, TraceContext } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
+import type { EntryInit, FoundEntries, PageOptions, ThreadPage } from "../memory/index.ts";
 
 /** What an agent is asked to do. */
 export interface Task {
@@ -49,6 +50,39 @@ export interface AgentContext {
   readonly log: Logger;
   /** The other agents: of this server, and those that it can find. */
   readonly agents: AgentDirectory;
+  /** Shared memory. @throws ConnectError FAILED_PRECONDITION when the server has none. */
+  readonly memory: AgentMemory;
+}
+
+/** The shared memory of the agent's server: threads that other agents and callers read and append to as well. */
+export interface AgentMemory {
+  thread(name: string): AgentThread;
+  /** Finds entries of all threads by their words: `words "and phrases" -without`. @throws ConnectError INVALID_ARGUMENT for a query that looks for nothing. */
+  search(query: string, options?: MemorySearch): Promise<FoundEntries>;
+}
+
+/** A thread: a named list of entries that only grows, each with the hash of the one before. It begins with its first entry. */
+export interface AgentThread {
+  readonly name: string;
+  /** A page of it. @throws ConnectError DATA_LOSS for a thread that is not as it was appended, OUT_OF_RANGE for entries that are gone. */
+  read(options?: PageOptions): Promise<ThreadPage>;
+  /** As {@link AgentMemory.search}, in this thread. */
+  search(query: string, options?: MemorySearch): Promise<FoundEntries>;
+  /**
+   * Adds an entry when the task finishes well, for its caller and naming the task. Where tasks are kept it is part of the task's last event, so it is
+   * added once, also when the server dies in between. A task that fails or waits for tool results adds nothing.
+   *
+   * @throws ConnectError INVALID_ARGUMENT for what cannot be appended, and beyond 100 entries or 2 MiB for one thread.
+   */
+  add(entry: string | Omit<EntryInit, "id" | "origin">): void;
+}
+
+/** What else can be said of a search. */
+export interface MemorySearch {
+  /** Only entries of this kind. */
+  readonly kind?: string;
+  /** Default 10, at most 100. */
+  readonly limit?: number;
 }
 
 /** Who asked, and who is above that. */

@@ -98,8 +98,13 @@ export {
   SnapshotEndSchema,
   WatchResponseSchema,
 } from "../../gen/agent/v1/registry_pb.js";
-export type { TaskBegin, TaskLogEntry } from "../../gen/agent/v1/task_log_pb.js";
-export { TaskBeginSchema, TaskLogEntrySchema } from "../../gen/agent/v1/task_log_pb.js";
+export type { ConversationTurn, MemoryAddition, TaskBegin, TaskLogEntry } from "../../gen/agent/v1/task_log_pb.js";
+export {
+  ConversationTurnSchema,
+  MemoryAdditionSchema,
+  TaskBeginSchema,
+  TaskLogEntrySchema,
+} from "../../gen/agent/v1/task_log_pb.js";
 export type {
   Citation,
   SourceRange,

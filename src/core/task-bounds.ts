@@ -14,6 +14,14 @@ export const taskBounds = {
   noteTtlMs: 15_000,
   /** How often the agent of a task, one that is restartable, begins anew: the task may be what kills its servers. */
   maxRestarts: 3,
+  /** How often a turn is appended to its conversation when other servers come first; each time that it fails one of them has got on. */
+  maxTurnAttempts: 32,
+  /** How long a task's end waits for what it adds to conversation and memory, so that whoever hears of the end finds it there. */
+  aftermathPatienceMs: 2_000,
+  /** How often that is tried; then whoever shares the store does it when this server has ended. */
+  maxAftermathAttempts: 10,
+  /** How often a server looks for what others that have died have left. */
+  redoIntervalMs: 60_000,
   /** Tasks of other servers that this one follows at once. */
   maxFollowed: 10_000,
 } as const;

@@ -11,3 +11,4 @@ export {
   type Threads,
   type ThreadsOptions,
 } from "./threads.ts";
+export { checkAppend } from "./validate.ts";

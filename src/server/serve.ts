@@ -182,7 +182,10 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
   const registry = createServerRegistry(options.registry, { access, log });
   const memory = createServerMemory(options.memory ?? agents.length > 0, { access, log, limits });
   const elsewhere = createElsewhere({ ...options, hasRegistry: registry !== undefined });
-  const runtime = new TaskRuntime({ agents, limits, log, elsewhere: elsewhere.find }, keepingOf(options));
+  const runtime = new TaskRuntime(
+    { agents, limits, log, elsewhere: elsewhere.find, threads: memory?.threads },
+    keepingOf(options),
+  );
   const idle = new AbortController();
   const shutdown = new AbortController();
   const agentService = createAgentService({ runtime, access, idle: idle.signal });

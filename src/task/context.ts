@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
-import type { Agent, AgentContext, AgentDirectory, Task, TaskCaller, Yield } from "../agent/index.ts";
+import type { Agent, AgentContext, AgentDirectory, AgentMemory, Task, TaskCaller, Yield } from "../agent/index.ts";
 import { type AgentEvent, type Budget, internal, type TraceContext, traceIdOf } from "../core/index.ts";
+import { agentMemory } from "./agent-memory.ts";
 import { directoryOf } from "./directory.ts";
 import type { Place } from "./place.ts";
 
@@ -26,6 +27,7 @@ class Context implements AgentContext {
   #caller: TaskCaller | undefined;
   #log: Logger | undefined;
   #agents: AgentDirectory | undefined;
+  #memory: AgentMemory | undefined;
 
   constructor(place: Place, task: Task) {
     this.#place = place;
@@ -63,6 +65,11 @@ class Context implements AgentContext {
   get agents(): AgentDirectory {
     this.#agents ??= directoryOf(this.#place, this.#task, eventsOf);
     return this.#agents;
+  }
+
+  get memory(): AgentMemory {
+    this.#memory ??= agentMemory(this.#place, this.#task.id);
+    return this.#memory;
   }
 
   #createLog(): Logger {

@@ -21,14 +21,8 @@ export function createConversations(limits: Limits): Conversations {
   return {
     read: (caller, id) => ({ id, turns: turnsByKey.get(key(caller, id)) ?? [] }),
     append(caller, id, turn) {
-      const turns = [...(turnsByKey.get(key(caller, id)) ?? []), turn].slice(-limits.maxTurns);
-      let bytes = turns.reduce((sum, each) => sum + sizeOf(each), 0);
-      while (bytes > limits.maxConversationBytes) {
-        const oldest = turns.shift();
-        if (oldest === undefined) break;
-        bytes -= sizeOf(oldest);
-      }
-      turnsByKey.set(key(caller, id), turns, bytes);
+      const turns = lastTurns([...(turnsByKey.get(key(caller, id)) ?? []), turn], limits);
+      turnsByKey.set(key(caller, id), turns, bytesOf(turns));
     },
     sweep: () => turnsByKey.sweep(),
   };
@@ -38,6 +32,13 @@ function key(caller: string, id: string): string {
   return `${caller}\n${id}`;
 }
 
-function sizeOf(turn: Turn): number {
-  return turn.content.length + turn.answer.length + turn.taskId.length;
+/** As many of the last turns as may be kept. */
+export function lastTurns(all: readonly Turn[], { maxTurns, maxConversationBytes }: Limits): Turn[] {
+  const turns = all.slice(-maxTurns);
+  for (let bytes = bytesOf(turns); bytes > maxConversationBytes; ) bytes -= bytesOf(turns.splice(0, 1));
+  return turns;
+}
+
+function bytesOf(turns: readonly Turn[]): number {
+  return turns.reduce((bytes, { content, answer, taskId }) => bytes + content.length + answer.length + taskId.length, 0);
 }

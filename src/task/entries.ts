@@ -4,6 +4,7 @@ import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
 import {
   EnvelopeSchema,
+  type MemoryAddition,
   type Spending,
   SpendingSchema,
   Status,
@@ -21,6 +22,8 @@ import {
   type TaskEvent,
   toRpcStatus,
 } from "../core/index.ts";
+import type { EntryAuthor } from "../memory/index.ts";
+import type { Addition } from "./additions.ts";
 import type { KeptEvent } from "./log.ts";
 import { taskEndedTrailer } from "./status.ts";
 
@@ -40,7 +43,7 @@ export function taskLogName(caller: string, taskId: string): string {
 /** How a task was accepted: entry 0 of its log. */
 export interface Begin {
   readonly agent: string;
-  readonly caller: string;
+  readonly caller: EntryAuthor;
   readonly request: TaskRequest;
   readonly createTimeMs: number;
   readonly deadlineMs: number;
@@ -53,6 +56,8 @@ export interface KeptStep {
   readonly elapsedMs: number;
   /** With a `finish`. */
   readonly spending?: Pick<Spending, "tokens" | "calls"> | undefined;
+  /** With a `finish`. */
+  readonly additions?: readonly Addition[] | undefined;
 }
 
 /** @param runner the server that appends it, with its first entry. */
@@ -61,7 +66,8 @@ export function writeBegin(begin: Begin, runner: string): Uint8Array {
   const { hops, maxDepth, tokens, calls } = envelope;
   const value = create(TaskBeginSchema, {
     agent,
-    caller,
+    caller: caller.name,
+    callerProof: caller.proof,
     request,
     createTime: timestampFromMs(createTimeMs),
     deadline: timestampFromMs(Math.round(deadlineMs)),
@@ -76,11 +82,12 @@ export function writeBegin(begin: Begin, runner: string): Uint8Array {
 }
 
 /** @param runner as of {@link writeBegin}; empty for later ones. */
-export function writeStep({ event, elapsedMs, spending }: KeptStep, runner: string): Uint8Array {
-  return toBinary(TaskLogEntrySchema, create(TaskLogEntrySchema, { runner, elapsedMs, step: stepOf(event, spending) }));
+export function writeStep(step: KeptStep, runner: string): Uint8Array {
+  const { elapsedMs } = step;
+  return toBinary(TaskLogEntrySchema, create(TaskLogEntrySchema, { runner, elapsedMs, step: stepOf(step) }));
 }
 
-function stepOf(event: KeptEvent, spending: KeptStep["spending"]) {
+function stepOf({ event, spending, additions = [] }: KeptStep) {
   if (typeof event === "string") return { case: "text", value: event } as const;
   if (event.case !== "finish") return event;
   const { status, error } = event.value;
@@ -88,6 +95,7 @@ function stepOf(event: KeptEvent, spending: KeptStep["spending"]) {
     status,
     ...(error && { error: toRpcStatus(error) }),
     ...(spending && { spending: create(SpendingSchema, spending) }),
+    additions: additions.map(({ thread, entry }) => ({ thread, entry: { ...entry, metadata: { ...entry.metadata } } })),
   };
   return { case: "finish", value: ending } as const;
 }
@@ -110,10 +118,11 @@ export function beginOf(log: string, { step }: TaskLogEntry): Begin {
   if (begin?.request === undefined || begin.createTime === undefined || begin.deadline === undefined) {
     throw damaged(log, 0, "does not say how the task began");
   }
-  const { agent, caller, request, envelope } = begin;
+  const { agent, caller: name, callerProof, request, envelope } = begin;
+  const proof = callerProof === "mtls" || callerProof === "token" ? callerProof : "none";
   return {
     agent,
-    caller,
+    caller: { name, proof },
     request,
     createTimeMs: timestampMs(begin.createTime),
     deadlineMs: timestampMs(begin.deadline),
@@ -127,15 +136,19 @@ export function stepIn({ step, elapsedMs }: TaskLogEntry): KeptStep {
     case "text":
       return { event: step.value, elapsedMs };
     case "finish": {
-      const { status, error, spending } = step.value;
+      const { status, error, spending, additions } = step.value;
       const failure = error && fromRpcStatus(error);
       failure?.metadata.set(taskEndedTrailer, "1");
       const value: Finish = { status: outcomeOf(status), ...(failure && { error: failure }) };
-      return { event: { case: "finish", value }, elapsedMs, spending };
+      return { event: { case: "finish", value }, elapsedMs, spending, additions: additions.flatMap(additionOf) };
     }
     default:
       return { event: step as TaskEvent, elapsedMs }; // the cases that are left are named alike, and readEntry has refused the others
   }
+}
+
+function additionOf({ thread, entry }: MemoryAddition): Addition[] {
+  return entry === undefined ? [] : [{ thread, entry }];
 }
 
 function outcomeOf(status: Status): Finish["status"] {

@@ -1,11 +1,9 @@
 import { setImmediate as nextTick } from "node:timers/promises";
 import { ConnectError } from "@connectrpc/connect";
-import type { Task, Yield } from "../agent/index.ts";
+import type { Conversation, Task, Yield } from "../agent/index.ts";
 import { Status } from "../contract/index.ts";
 import { type AgentEvent, internal } from "../core/index.ts";
-import { foldEvents } from "./answer.ts";
 import { toEvent } from "./context.ts";
-import type { Conversations } from "./conversations.ts";
 import type { Host } from "./place.ts";
 import type { TaskRecord } from "./record.ts";
 import { type RunInit, TaskRun } from "./run.ts";
@@ -14,14 +12,22 @@ import type { TaskWriter } from "./task-writer.ts";
 /** Events after which an agent that never waits lets the process do something else. */
 const eventsPerBreath = 256;
 
+/** What is before a run, and after it. */
+export interface ExecutorEnds {
+  /** The conversation that a task goes on with. @throws ConnectError when it cannot be had. */
+  conversationOf(record: TaskRecord): Conversation | Promise<Conversation>;
+  /** The agent is done, and the record has not settled yet. @throws ConnectError what the task fails with. */
+  completing?(record: TaskRecord, run: TaskRun): Promise<void> | undefined;
+}
+
 /** Runs agents, and puts what they yield into the records of their tasks. */
 export class Executor {
   readonly #host: Host;
-  readonly #conversations: Conversations;
+  readonly #ends: ExecutorEnds;
 
-  constructor(host: Host, conversations: Conversations) {
+  constructor(host: Host, ends: ExecutorEnds) {
     this.#host = host;
-    this.#conversations = conversations;
+    this.#ends = ends;
   }
 
   /** Runs a record's agent until the record has settled. @param writer who keeps it, if anybody does. */
@@ -39,29 +45,22 @@ export class Executor {
     const { record } = run;
     let count = 0;
     try {
-      for await (const item of run.start(this.#taskOf(record), this.#host)) {
+      const { conversationId } = record;
+      const conversation = conversationId === "" ? undefined : await this.#ends.conversationOf(record);
+      for await (const item of run.start(taskOf(record, conversation), this.#host)) {
         if (run.over) return;
         record.append(typeof item === "string" ? item : counted(run, item));
         if (++count % eventsPerBreath === 0) await nextTick();
         if (writer?.isFull === true) await writer.kept();
       }
-      if (!run.over) this.#finish(record);
+      if (run.over) return;
+      const waits = record.openToolCalls().length > 0;
+      const completing = waits ? undefined : this.#ends.completing?.(record, run);
+      if (completing !== undefined) await completing;
+      if (!run.over) record.settle(waits ? Status.REQUIRES_TOOL_CALL : Status.COMPLETED);
     } catch (thrown) {
       if (!run.over) this.#fail(record, thrown);
     }
-  }
-
-  #finish(record: TaskRecord): void {
-    const { id: taskId, agent, caller, content, conversationId } = record; // the record may forget the question when it settles
-    const waits = record.openToolCalls().length > 0;
-    record.settle(waits ? Status.REQUIRES_TOOL_CALL : Status.COMPLETED);
-    if (waits || conversationId === "") return;
-    this.#conversations.append(caller, conversationId, {
-      taskId,
-      agent,
-      content,
-      answer: foldEvents(record.log.events, { taskId, status: record.status }).content,
-    });
   }
 
   #fail(record: TaskRecord, thrown: unknown): void {
@@ -71,13 +70,12 @@ export class Executor {
     if (error.cause !== undefined) this.#host.log.error({ err: error.cause, agent, taskId }, "agent failed");
     record.fail(error);
   }
+}
 
-  #taskOf(record: TaskRecord): Task {
-    const { id, content, metadata, tools: availableTools, conversationId } = record;
-    const task = { id, content, metadata, availableTools, toolResults: record.toolResults() };
-    if (conversationId === "") return task;
-    return { ...task, conversation: this.#conversations.read(record.caller, conversationId) };
-  }
+function taskOf(record: TaskRecord, conversation: Conversation | undefined): Task {
+  const { id, content, metadata, tools: availableTools } = record;
+  const task = { id, content, metadata, availableTools, toolResults: record.toolResults() };
+  return conversation === undefined ? task : { ...task, conversation };
 }
 
 function counted(run: TaskRun, item: Exclude<Yield, string>): AgentEvent {

@@ -1,7 +1,8 @@
 import type { Logger } from "pino";
 import { type Limits, outOfRange, resourceExhausted, taskBounds, unavailable } from "../core/index.ts";
+import type { EntryAuthor } from "../memory/index.ts";
 import { firstKept, type Lease, type Store } from "../store/index.ts";
-import { type Begin, beginOf, readEntry, stepIn, taskLogName } from "./entries.ts";
+import { type Begin, beginOf, callerPrefix, readEntry, stepIn, taskLogName } from "./entries.ts";
 import { Follower, type FollowerEvents } from "./follower.ts";
 import { TaskRecord } from "./record.ts";
 import { Runner } from "./runner.ts";
@@ -87,6 +88,17 @@ export class Journal {
     return loaded;
   }
 
+  /** A task by its log, when it has ended; undefined otherwise. @throws ConnectError as {@link load}. */
+  async loadEnded(log: string): Promise<{ record: TaskRecord; author: EntryAuthor } | undefined> {
+    for await (const bytes of this.store.read(log, 0)) {
+      const { caller } = beginOf(log, readEntry(log, 0, bytes));
+      const taskId = log.slice(callerPrefix(caller.name).length);
+      const loaded = await this.load(caller.name, taskId, () => {});
+      return loaded?.record.log.settled ? { record: loaded.record, author: caller } : undefined;
+    }
+    return undefined;
+  }
+
   async *#entries(log: string, taskId: string): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       yield* this.store.read(log, 0);
@@ -100,7 +112,15 @@ export class Journal {
   #recordOf(begin: Begin, id: string, onSettle: (record: TaskRecord) => void): TaskRecord {
     const { caller, agent, request, createTimeMs } = begin;
     const { limits } = this.#options;
-    return new TaskRecord({ id, caller, agent, request: { ...request, taskId: id }, createTimeMs, limits, onSettle });
+    return new TaskRecord({
+      id,
+      caller: caller.name,
+      agent,
+      request: { ...request, taskId: id },
+      createTimeMs,
+      limits,
+      onSettle,
+    });
   }
 
   /** How a record's task began. @throws ConnectError as {@link load}. */

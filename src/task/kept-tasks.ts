@@ -6,9 +6,12 @@ import { type Limits, taskBounds, unavailable } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import type { Store } from "../store/index.ts";
 import { Adoption } from "./adoption.ts";
+import { Aftermath } from "./aftermath.ts";
 import type { Caller } from "./caller.ts";
 import { taskLogName } from "./entries.ts";
+import { Executor } from "./executor.ts";
 import { Journal } from "./journal.ts";
+import { KeptConversations } from "./kept-conversations.ts";
 import { leaveNote } from "./notes.ts";
 import { Posts } from "./posts.ts";
 import type { TaskRecord } from "./record.ts";
@@ -39,21 +42,38 @@ export class KeptTasks implements Tasks {
   readonly #journal: Journal;
   readonly #posts: Posts;
   readonly #adoption: Adoption;
+  readonly #aftermath: Aftermath;
+  #redoMs = 0;
   /** Tasks that are being looked for or begun, by the name of their logs: of those who ask at once, one does it. */
   readonly #opening = new Map<string, Promise<TaskRecord>>();
 
   constructor(parts: TaskParts, { store, isEager = false, limits, log }: KeptTasksOptions) {
     this.#parts = { ...parts, onSettle: (record) => this.#settled(record, parts) };
+    const conversations = new KeptConversations(store, limits);
+    const executor = new Executor(parts.host, {
+      conversationOf: ({ caller, conversationId }) => conversations.read(caller, conversationId),
+    });
     this.#journal = new Journal(
       { store, isEager, limits, log },
       {
+        finishing: (record) => (this.#aftermath.hasAny(record) ? this.#aftermath.owe(record) : undefined),
+        finished: (record) => this.#finished(record),
         overtaken: (record) => this.#posts.overtaken(record),
         failed: (record, error) => this.#posts.failed(record, error),
         runnerLost: () => this.#posts.lost(),
       },
     );
+    this.#aftermath = new Aftermath({
+      store,
+      runner: this.#journal.runner,
+      conversations,
+      threads: parts.host.threads,
+      log,
+      load: (name) => this.#journal.loadEnded(name),
+    });
     this.#posts = new Posts({
       parts: this.#parts,
+      executor,
       journal: this.#journal,
       log,
       readopt: (record, init) => this.#adoption.readopt(record, init),
@@ -98,6 +118,13 @@ export class KeptTasks implements Tasks {
       if (admission.agentNamed(record.agent)?.restartable === true) this.#posts.leave(record, reason);
       else record.stop(reason);
     }
+  }
+
+  /** Looks now and then for what servers that died have left. */
+  sweep(): void {
+    if (performance.now() < this.#redoMs) return;
+    this.#redoMs = performance.now() + taskBounds.redoIntervalMs;
+    void this.#aftermath.redo();
   }
 
   async close(): Promise<void> {
@@ -181,9 +208,16 @@ export class KeptTasks implements Tasks {
   }
 
   #keepNew(record: TaskRecord, request: TaskRequest, caller: Caller): TaskWriter {
-    const { caller: name, agent, createTimeMs } = record;
+    const { agent, createTimeMs } = record;
     const deadlineMs = createTimeMs + this.#parts.admission.timeoutMs(caller);
-    return this.#journal.keep(record, { agent, caller: name, request, createTimeMs, deadlineMs, envelope: caller.envelope });
+    return this.#journal.keep(record, {
+      agent,
+      caller: caller.identity,
+      request,
+      createTimeMs,
+      deadlineMs,
+      envelope: caller.envelope,
+    });
   }
 
   #run(record: TaskRecord, { agent, caller, writer }: { agent: Agent; caller: Caller; writer: TaskWriter }): void {
@@ -236,8 +270,14 @@ export class KeptTasks implements Tasks {
     onSettle(record);
   }
 
+  #finished(record: TaskRecord): Promise<void> | undefined {
+    const author = this.#posts.identityOf(record);
+    return author !== undefined && this.#aftermath.hasAny(record) ? this.#aftermath.settle(record, author) : undefined;
+  }
+
   async #ready(): Promise<void> {
     await this.#journal.runner.ready();
     this.#posts.listen();
+    if (this.#redoMs === 0) this.sweep(); // with the first task: this server may be the one that died
   }
 }

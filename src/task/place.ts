@@ -2,6 +2,8 @@ import type { Logger } from "pino";
 import type { Agent } from "../agent/index.ts";
 import type { Envelope, Hop, Limits } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
+import type { Threads } from "../memory/index.ts";
+import type { Additions } from "./additions.ts";
 import type { Meter } from "./meter.ts";
 import type { FindElsewhere } from "./remote.ts";
 
@@ -12,6 +14,8 @@ export interface Host {
   readonly log: Logger;
   /** Finds agents of other servers. Undefined where there are none. */
   readonly elsewhere?: FindElsewhere | undefined;
+  /** Shared memory. Undefined where there is none. */
+  readonly threads?: Threads | undefined;
 }
 
 /** What an agent works under, and all agents of this server that it asks with it. */
@@ -20,6 +24,8 @@ export interface Work {
   /** As it came with the call. */
   readonly envelope: Envelope;
   readonly meter: Meter;
+  /** What the task adds to shared memory when it finishes well. */
+  readonly additions: Additions;
   readonly signal: AbortSignal;
   /** Milliseconds since the epoch at which it is out of time. */
   readonly deadlineMs: number;

@@ -4,6 +4,7 @@ import { createBackoff, timers, unavailable } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import { isLengthConflict } from "../store/index.ts";
 import { taskLogName, writeStep } from "./entries.ts";
+import type { Executor } from "./executor.ts";
 import type { Journal } from "./journal.ts";
 import { readNotes } from "./notes.ts";
 import type { Hold, TaskRecord } from "./record.ts";
@@ -13,6 +14,7 @@ import { callerCancelled, type TaskParts } from "./tasks.ts";
 
 export interface PostsOptions {
   readonly parts: TaskParts;
+  readonly executor: Executor;
   readonly journal: Journal;
   readonly log: Logger;
   /** Goes on with a task that ran here under another runner, for those who wait for it. */
@@ -42,11 +44,17 @@ export class Posts {
 
   /** Runs a record that is kept. */
   run(record: TaskRecord, init: RunInit, writer: TaskWriter): void {
-    const { parts, journal } = this.#options;
+    const { parts, executor, journal } = this.#options;
     const name = taskLogName(record.caller, record.id);
     this.#posts.set(name, { record, writer, init, attended: new Map(), runner: journal.runner.id });
     parts.table.resume(record);
-    parts.executor.run(record, init, writer);
+    executor.run(record, init, writer);
+  }
+
+  /** Who asked for the task that runs here; undefined when it does not. */
+  identityOf(record: TaskRecord): CallerIdentity | undefined {
+    const post = this.#posts.get(taskLogName(record.caller, record.id));
+    return post?.record === record ? post.init.identity : undefined;
   }
 
   /** A record has settled. */

@@ -1,9 +1,14 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { Task, TaskRequest } from "../contract/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
+import type { Addition } from "./additions.ts";
+import { byThread, turnOf } from "./aftermath.ts";
 import type { Caller } from "./caller.ts";
+import { type Conversations, createConversations } from "./conversations.ts";
 import { describeTask } from "./description.ts";
+import { Executor } from "./executor.ts";
 import type { TaskRecord } from "./record.ts";
+import type { TaskRun } from "./run.ts";
 import { withoutAnswer } from "./task-list.ts";
 import { agentToContinue, attach, callerCancelled, createRecord, type TaskParts, type Tasks, unknownTask } from "./tasks.ts";
 import { alreadyGiven } from "./tool-answers.ts";
@@ -11,9 +16,17 @@ import { alreadyGiven } from "./tool-answers.ts";
 /** Tasks that end with the process. Nothing here waits. */
 export class ProcessTasks implements Tasks {
   readonly #parts: TaskParts;
+  readonly #conversations: Conversations;
+  readonly #executor: Executor;
 
   constructor(parts: TaskParts) {
+    const { host, limits } = parts;
     this.#parts = parts;
+    this.#conversations = createConversations(limits);
+    this.#executor = new Executor(host, {
+      conversationOf: ({ caller, conversationId }) => this.#conversations.read(caller, conversationId),
+      completing: (record, run) => this.#completing(record, run),
+    });
   }
 
   submit(request: TaskRequest, caller: Caller): TaskRecord {
@@ -51,7 +64,22 @@ export class ProcessTasks implements Tasks {
     for (const record of this.#parts.table.running()) record.stop(reason);
   }
 
+  sweep(): void {
+    this.#conversations.sweep();
+  }
+
   async close(): Promise<void> {}
+
+  /** What the task leaves is there before its end is seen. */
+  #completing(record: TaskRecord, run: TaskRun): Promise<void> | undefined {
+    const { caller, conversationId } = record;
+    if (conversationId !== "") this.#conversations.append(caller, conversationId, turnOf(record));
+    return run.added === undefined ? undefined : this.#add(run.added, run.identity);
+  }
+
+  async #add(additions: readonly Addition[], author: CallerIdentity): Promise<void> {
+    for (const [thread, entries] of byThread(additions)) await this.#parts.host.threads?.append(thread, entries, { author });
+  }
 
   #continue(record: TaskRecord | undefined, request: TaskRequest, caller: Caller): TaskRecord {
     if (record === undefined) throw unknownTask(request.taskId, "tool_results continue a task");
@@ -66,8 +94,8 @@ export class ProcessTasks implements Tasks {
   }
 
   #run(record: TaskRecord, agent: ReturnType<typeof agentToContinue>, caller: Caller): void {
-    const { executor, admission } = this.#parts;
+    const { admission } = this.#parts;
     const { identity, envelope } = caller;
-    executor.run(record, { agent, identity, envelope, timeoutMs: admission.timeoutMs(caller) });
+    this.#executor.run(record, { agent, identity, envelope, timeoutMs: admission.timeoutMs(caller) });
   }
 }

@@ -1,15 +1,14 @@
-import { create, equals } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import {
   type Spending,
   Status,
   type TaskRequest,
-  TaskRequestSchema,
   type ToolCall,
   type ToolDefinition,
   type ToolResult,
 } from "../contract/index.ts";
 import { cancelled, type Due, Few, type Finish, type Limits, type TaskEvent, timers } from "../core/index.ts";
+import type { Addition } from "./additions.ts";
 import { type KeptEvent, TaskLog } from "./log.ts";
 import { statusOfError, taskEndedTrailer } from "./status.ts";
 import { openToolCalls, toolResults } from "./tool-calls.ts";
@@ -25,6 +24,8 @@ type Spent = Pick<Spending, "tokens" | "calls">;
 
 /** A task's agent at work. */
 interface Run {
+  /** Undefined when it added nothing to shared memory. */
+  readonly added: readonly Addition[] | undefined;
   /** Undefined when it called nobody. */
   readonly spent: Spent | undefined;
   /** Ends it: what it still yields does not count. */
@@ -43,6 +44,13 @@ export interface Hold {
 interface Source {
   /** Nobody waits for it here any more. */
   unattended(isLost: boolean): void;
+}
+
+/** What is kept with an event. */
+interface Restored {
+  readonly elapsedMs: number;
+  readonly spending?: Spent | undefined;
+  readonly additions?: readonly Addition[] | undefined;
 }
 
 export interface TaskRecordInit {
@@ -77,6 +85,8 @@ export class TaskRecord {
   detached: boolean;
   /** The agent at work; undefined when the task has settled. */
   run: Run | undefined;
+  /** What it adds to shared memory; undefined for nothing. */
+  additions: readonly Addition[] | undefined;
   /** What it has cost, with all that it called; undefined when it called nobody. */
   spending: Spent | undefined;
   /** The table's own: where it stands among the others, the bytes that it counts for when it has ended, and whether it can be looked up. */
@@ -129,20 +139,6 @@ export class TaskRecord {
   /** The tools that the caller offers. */
   get tools(): readonly ToolDefinition[] {
     return this.#tools ?? [];
-  }
-
-  /** True when the request, which has this task's id and is for this agent, asks what this task was asked. */
-  isAskedBy(request: TaskRequest, agent: string): boolean {
-    if (!this.namesTask || this.agent !== agent) return false;
-    const { content, conversationId, metadata, tools } = this;
-    const asked = create(TaskRequestSchema, { content, conversationId, metadata, availableTools: [...tools] });
-    const asking = create(TaskRequestSchema, {
-      content: request.content,
-      conversationId: request.conversationId,
-      metadata: request.metadata,
-      availableTools: request.availableTools,
-    });
-    return equals(TaskRequestSchema, asked, asking);
   }
 
   /** The `finish` that settled the log; undefined while the agent works. */
@@ -210,12 +206,13 @@ export class TaskRecord {
   }
 
   /** Adds what has been kept before, here or elsewhere. */
-  restore(event: KeptEvent, { elapsedMs, spending }: { elapsedMs: number; spending?: Spent | undefined }): void {
+  restore(event: KeptEvent, { elapsedMs, spending, additions }: Restored): void {
     if (this.log.settled) this.log.reopen();
     this.log.append(event, elapsedMs);
     if (!this.log.settled) return;
     this.#settled = this.#created + elapsedMs;
     this.spending = spending;
+    this.additions = additions;
   }
 
   /** Ends the task with an error, at once, whether or not its agent heeds the signal. Does nothing when it has ended. */
@@ -235,6 +232,7 @@ export class TaskRecord {
 
   /** Settles well: with an answer, or until the caller has run the tools that were called. */
   settle(status: keyof typeof finishes): void {
+    if (status === Status.COMPLETED) this.additions = this.run?.added;
     this.#end(finishes[status]);
   }
 

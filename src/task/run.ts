@@ -3,6 +3,7 @@ import type { Agent, Task, Yield } from "../agent/index.ts";
 import type { Spending } from "../contract/index.ts";
 import { type Due, deadlineExceeded, type Envelope, timers } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
+import { type Addition, Additions } from "./additions.ts";
 import { runAgent } from "./context.ts";
 import { Meter } from "./meter.ts";
 import type { Host, Work } from "./place.ts";
@@ -26,6 +27,7 @@ export class TaskRun implements Work {
   readonly deadlineMs: number;
   readonly #deadline: Due;
   #meter: Meter | undefined;
+  #additions: Additions | undefined;
   #over = false;
   #controller: AbortController | undefined;
   #stopped: ConnectError | undefined;
@@ -44,6 +46,17 @@ export class TaskRun implements Work {
   get meter(): Meter {
     this.#meter ??= new Meter(this.envelope);
     return this.#meter;
+  }
+
+  /** Made when there is something to add. */
+  get additions(): Additions {
+    this.#additions ??= new Additions(`${this.record.caller}\n${this.record.id}`);
+    return this.#additions;
+  }
+
+  /** What it has added; undefined for nothing. */
+  get added(): readonly Addition[] | undefined {
+    return this.#additions?.all;
   }
 
   /** What it and all that it called have spent; undefined when it called nobody. */

@@ -5,8 +5,6 @@ import { type Limits, unavailable } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import { Admission } from "./admission.ts";
 import type { Caller } from "./caller.ts";
-import { createConversations } from "./conversations.ts";
-import { Executor } from "./executor.ts";
 import { type Keeping, KeptTasks } from "./kept-tasks.ts";
 import type { Host } from "./place.ts";
 import { ProcessTasks } from "./process-tasks.ts";
@@ -36,13 +34,11 @@ export class TaskRuntime {
     const table = new TaskTable(limits);
     this.#table = table;
     this.#admission = new Admission(host, () => table.runningCount);
-    const conversations = createConversations(limits);
-    const executor = new Executor(host, conversations);
-    const parts: TaskParts = { limits, table, admission: this.#admission, executor, onSettle: this.#onSettle };
+    const parts: TaskParts = { host, limits, table, admission: this.#admission, onSettle: this.#onSettle };
     this.#tasks = keeping === undefined ? new ProcessTasks(parts) : new KeptTasks(parts, { ...keeping, limits, log });
     this.#sweeper = setInterval(() => {
       table.sweep();
-      conversations.sweep();
+      this.#tasks.sweep();
     }, sweepIntervalMs);
     this.#sweeper.unref();
   }

@@ -9,6 +9,10 @@ import type { Runner } from "./runner.ts";
 
 /** What becomes of a task whose events cannot be kept. */
 export interface WriterEvents {
+  /** The task's `finish` is about to be kept. Undefined: go on. @throws ConnectError when it cannot be. */
+  finishing(record: TaskRecord): Promise<void> | undefined;
+  /** It has been, and nobody has seen it yet. Never throws. */
+  finished(record: TaskRecord): Promise<void> | undefined;
   /** Another server has the task now: what it has appended counts. */
   overtaken(record: TaskRecord): void;
   /** The store does not take them. */
@@ -90,7 +94,9 @@ export class TaskWriter implements Keeper {
     try {
       while (!this.#isOver && this.#length < record.log.events.length + 1) {
         await nextTurn();
-        await this.#append(this.#unkept());
+        const entries = this.#unkept();
+        const isFinish = record.log.ended && this.#length + entries.length === record.log.events.length + 1;
+        await this.#append(entries, isFinish);
       }
     } catch (thrown) {
       this.#isOver = true;
@@ -107,7 +113,7 @@ export class TaskWriter implements Keeper {
 
   #unkept(): Uint8Array[] {
     const { record, runner, begin, length } = this.#init;
-    const { log, spending } = record;
+    const { log, spending, additions } = record;
     const entries: Uint8Array[] = [];
     const runnerOnce = () => (this.#length === length && entries.length === 0 ? runner.id : "");
     if (this.#length === 0 && begin !== undefined) entries.push(writeBegin(begin, runnerOnce()));
@@ -115,19 +121,20 @@ export class TaskWriter implements Keeper {
     for (let number = this.#length + entries.length; number <= log.events.length && number < most; number++) {
       const event = log.events[number - 1];
       if (event === undefined) break;
-      entries.push(writeStep({ event, elapsedMs: log.elapsedMs(number - 1) ?? 0, spending }, runnerOnce()));
+      entries.push(writeStep({ event, elapsedMs: log.elapsedMs(number - 1) ?? 0, spending, additions }, runnerOnce()));
     }
     return entries;
   }
 
   /** Appends entries, again and again while the store is away. @throws ConnectError what it throws in the end. */
-  async #append(entries: readonly Uint8Array[]): Promise<void> {
-    const { store, runner, log, record, isEager } = this.#init;
+  async #append(entries: readonly Uint8Array[], isFinish: boolean): Promise<void> {
+    const { store, runner, log, record, isEager, events } = this.#init;
     const backoff = createBackoff({ initialMs: 50, maxMs: 1_000 });
     const giveUpMs = performance.now() + taskBounds.awayPatienceMs;
     for (;;) {
       if (!(await runner.isValid())) throw overtaken;
       try {
+        if (isFinish) await events.finishing(record);
         await store.append(log, entries, { expectedLength: this.#length });
         break;
       } catch (thrown) {
@@ -139,6 +146,7 @@ export class TaskWriter implements Keeper {
     }
     this.#isUncertain = false;
     this.#length += entries.length;
+    if (isFinish) await events.finished(record);
     if (this.#isOver || isEager) return;
     const { settled } = record.log;
     record.log.show(this.#length - 1); // the begin is no event

@@ -5,8 +5,9 @@ import { alreadyExists, cancelled, failedPrecondition, type Limits, notFound, un
 import type { CallerIdentity } from "../identity/index.ts";
 import type { Admission } from "./admission.ts";
 import type { Caller } from "./caller.ts";
-import type { Executor } from "./executor.ts";
 import { newId } from "./id.ts";
+import type { Host } from "./place.ts";
+import { asksTheSame } from "./question.ts";
 import { TaskRecord } from "./record.ts";
 import type { TaskTable } from "./table.ts";
 import { checkAnswers } from "./tool-answers.ts";
@@ -21,6 +22,8 @@ export interface Tasks {
   cancel(taskId: string, identity: CallerIdentity): TaskRecord | Promise<TaskRecord>;
   /** One page of a caller's tasks, by id. */
   list(identity: CallerIdentity, page: { after: string; limit: number }): Task[] | Promise<Task[]>;
+  /** Frees what is over its time. */
+  sweep(): void;
   /** Ends what is at work, or leaves it to others. */
   stopAll(reason: ConnectError): void;
   /** Lets go of what they are kept in. */
@@ -29,11 +32,11 @@ export interface Tasks {
 
 /** What all that hold tasks work with. */
 export interface TaskParts {
+  readonly host: Host;
   readonly limits: Limits;
   /** The tasks of this process. */
   readonly table: TaskTable;
   readonly admission: Admission;
-  readonly executor: Executor;
   /** Told each time that a task of this process settles. */
   readonly onSettle: (record: TaskRecord) => void;
 }
@@ -50,7 +53,7 @@ export function createRecord(
 
 /** Lets a caller have the task that has its request's id. @throws ConnectError ALREADY_EXISTS when that was asked something else. */
 export function attach(known: TaskRecord, request: TaskRequest, admission: Admission): TaskRecord {
-  if (request.content !== "" && !known.isAskedBy(request, admission.findAgent(request).name)) {
+  if (request.content !== "" && !asksTheSame(known, request, admission.findAgent(request).name)) {
     throw alreadyExists(`task_id "${request.taskId}" is taken by a task with another request; choose a new id`, {
       reason: "TASK_ID_REUSED",
       metadata: { task_id: request.taskId },

@@ -32,6 +32,9 @@ function contextWith(others: readonly Agent[]): AgentContext {
     signal: new AbortController().signal,
     timeoutMs: () => 60_000,
     log: pino({ level: "silent" }),
+    get memory(): never {
+      throw new Error("there is no memory without a server");
+    },
     agents: {
       cards: others.map(cardOf),
       capability(name): AgentHandle {

@@ -8,6 +8,7 @@ import type { Citation, Status, TaskRequest, TokenUsage, ToolCall, ToolResult } 
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Envelope, Spending } from "./envelope_pb.js";
 import type { Status as Status$1 } from "../../google/rpc/status_pb.js";
+import type { NewEntry } from "./memory_service_pb.js";
 
 /**
  * Describes the file agent/v1/task_log.proto.
@@ -161,6 +162,13 @@ export declare type TaskBegin = Message<"agent.v1.TaskBegin"> & {
    * @generated from field: agent.v1.Envelope envelope = 6;
    */
   envelope?: Envelope | undefined;
+
+  /**
+   * How the caller has proved who it is: "mtls", "token" or "none".
+   *
+   * @generated from field: string caller_proof = 7;
+   */
+  callerProof: string;
 };
 
 /**
@@ -215,6 +223,14 @@ export declare type TaskFinish = Message<"agent.v1.TaskFinish"> & {
    * @generated from field: agent.v1.Spending spending = 3;
    */
   spending?: Spending | undefined;
+
+  /**
+   * What a task with COMPLETED adds to shared memory. It is added after this entry is kept, and again after a crash in between; the entries' ids
+   * keep it from being there twice.
+   *
+   * @generated from field: repeated agent.v1.MemoryAddition additions = 4;
+   */
+  additions: MemoryAddition[];
 };
 
 /**
@@ -222,4 +238,72 @@ export declare type TaskFinish = Message<"agent.v1.TaskFinish"> & {
  * Use `create(TaskFinishSchema)` to create a new message.
  */
 export declare const TaskFinishSchema: GenMessage<TaskFinish>;
+
+/**
+ * MemoryAddition is an entry for a thread of shared memory.
+ *
+ * @generated from message agent.v1.MemoryAddition
+ */
+export declare type MemoryAddition = Message<"agent.v1.MemoryAddition"> & {
+  /**
+   * The thread.
+   *
+   * @generated from field: string thread = 1;
+   */
+  thread: string;
+
+  /**
+   * The entry.
+   *
+   * @generated from field: agent.v1.NewEntry entry = 2;
+   */
+  entry?: NewEntry | undefined;
+};
+
+/**
+ * Describes the message agent.v1.MemoryAddition.
+ * Use `create(MemoryAdditionSchema)` to create a new message.
+ */
+export declare const MemoryAdditionSchema: GenMessage<MemoryAddition>;
+
+/**
+ * ConversationTurn is what a server's store keeps of a turn of a conversation: one finished task.
+ *
+ * @generated from message agent.v1.ConversationTurn
+ */
+export declare type ConversationTurn = Message<"agent.v1.ConversationTurn"> & {
+  /**
+   * The task.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * The agent that answered.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent: string;
+
+  /**
+   * What was asked.
+   *
+   * @generated from field: string content = 3;
+   */
+  content: string;
+
+  /**
+   * What it answered.
+   *
+   * @generated from field: string answer = 4;
+   */
+  answer: string;
+};
+
+/**
+ * Describes the message agent.v1.ConversationTurn.
+ * Use `create(ConversationTurnSchema)` to create a new message.
+ */
+export declare const ConversationTurnSchema: GenMessage<ConversationTurn>;
 

@@ -4,6 +4,7 @@
 
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_agent_v1_envelope } from "./envelope_pb.js";
+import { file_agent_v1_memory_service } from "./memory_service_pb.js";
 import { file_agent_v1_task } from "./task_pb.js";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_rpc_status } from "../../google/rpc/status_pb.js";
@@ -12,7 +13,7 @@ import { file_google_rpc_status } from "../../google/rpc/status_pb.js";
  * Describes the file agent/v1/task_log.proto.
  */
 export const file_agent_v1_task_log = /*@__PURE__*/
-  fileDesc("ChdhZ2VudC92MS90YXNrX2xvZy5wcm90bxIIYWdlbnQudjEi5wIKDFRhc2tMb2dFbnRyeRIOCgZydW5uZXIYASABKAkSEgoKZWxhcHNlZF9tcxgCIAEoDRIkCgViZWdpbhgDIAEoCzITLmFnZW50LnYxLlRhc2tCZWdpbkgAEg4KBHRleHQYBCABKAlIABInCgl0b29sX2NhbGwYBSABKAsyEi5hZ2VudC52MS5Ub29sQ2FsbEgAEisKC3Rvb2xfcmVzdWx0GAYgASgLMhQuYWdlbnQudjEuVG9vbFJlc3VsdEgAEiYKCGNpdGF0aW9uGAcgASgLMhIuYWdlbnQudjEuQ2l0YXRpb25IABIlCgV1c2FnZRgIIAEoCzIULmFnZW50LnYxLlRva2VuVXNhZ2VIABIoCgdyZXN0YXJ0GAkgASgLMhUuYWdlbnQudjEuVGFza1Jlc3RhcnRIABImCgZmaW5pc2gYCiABKAsyFC5hZ2VudC52MS5UYXNrRmluaXNoSABCBgoEc3RlcCLXAQoJVGFza0JlZ2luEg0KBWFnZW50GAEgASgJEiYKB3JlcXVlc3QYAiABKAsyFS5hZ2VudC52MS5UYXNrUmVxdWVzdBIOCgZjYWxsZXIYAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCghlbnZlbG9wZRgGIAEoCzISLmFnZW50LnYxLkVudmVsb3BlIhsKC1Rhc2tSZXN0YXJ0EgwKBGZyb20YASABKAUidwoKVGFza0ZpbmlzaBIgCgZzdGF0dXMYASABKA4yEC5hZ2VudC52MS5TdGF0dXMSIQoFZXJyb3IYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1cxIkCghzcGVuZGluZxgDIAEoCzISLmFnZW50LnYxLlNwZW5kaW5nYgZwcm90bzM", [file_agent_v1_envelope, file_agent_v1_task, file_google_protobuf_timestamp, file_google_rpc_status]);
+  fileDesc("ChdhZ2VudC92MS90YXNrX2xvZy5wcm90bxIIYWdlbnQudjEi5wIKDFRhc2tMb2dFbnRyeRIOCgZydW5uZXIYASABKAkSEgoKZWxhcHNlZF9tcxgCIAEoDRIkCgViZWdpbhgDIAEoCzITLmFnZW50LnYxLlRhc2tCZWdpbkgAEg4KBHRleHQYBCABKAlIABInCgl0b29sX2NhbGwYBSABKAsyEi5hZ2VudC52MS5Ub29sQ2FsbEgAEisKC3Rvb2xfcmVzdWx0GAYgASgLMhQuYWdlbnQudjEuVG9vbFJlc3VsdEgAEiYKCGNpdGF0aW9uGAcgASgLMhIuYWdlbnQudjEuQ2l0YXRpb25IABIlCgV1c2FnZRgIIAEoCzIULmFnZW50LnYxLlRva2VuVXNhZ2VIABIoCgdyZXN0YXJ0GAkgASgLMhUuYWdlbnQudjEuVGFza1Jlc3RhcnRIABImCgZmaW5pc2gYCiABKAsyFC5hZ2VudC52MS5UYXNrRmluaXNoSABCBgoEc3RlcCLtAQoJVGFza0JlZ2luEg0KBWFnZW50GAEgASgJEiYKB3JlcXVlc3QYAiABKAsyFS5hZ2VudC52MS5UYXNrUmVxdWVzdBIOCgZjYWxsZXIYAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCghlbnZlbG9wZRgGIAEoCzISLmFnZW50LnYxLkVudmVsb3BlEhQKDGNhbGxlcl9wcm9vZhgHIAEoCSIbCgtUYXNrUmVzdGFydBIMCgRmcm9tGAEgASgFIqQBCgpUYXNrRmluaXNoEiAKBnN0YXR1cxgBIAEoDjIQLmFnZW50LnYxLlN0YXR1cxIhCgVlcnJvchgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzEiQKCHNwZW5kaW5nGAMgASgLMhIuYWdlbnQudjEuU3BlbmRpbmcSKwoJYWRkaXRpb25zGAQgAygLMhguYWdlbnQudjEuTWVtb3J5QWRkaXRpb24iQwoOTWVtb3J5QWRkaXRpb24SDgoGdGhyZWFkGAEgASgJEiEKBWVudHJ5GAIgASgLMhIuYWdlbnQudjEuTmV3RW50cnkiUwoQQ29udmVyc2F0aW9uVHVybhIPCgd0YXNrX2lkGAEgASgJEg0KBWFnZW50GAIgASgJEg8KB2NvbnRlbnQYAyABKAkSDgoGYW5zd2VyGAQgASgJYgZwcm90bzM", [file_agent_v1_envelope, file_agent_v1_memory_service, file_agent_v1_task, file_google_protobuf_timestamp, file_google_rpc_status]);
 
 /**
  * Describes the message agent.v1.TaskLogEntry.
@@ -41,4 +42,18 @@ export const TaskRestartSchema = /*@__PURE__*/
  */
 export const TaskFinishSchema = /*@__PURE__*/
   messageDesc(file_agent_v1_task_log, 3);
+
+/**
+ * Describes the message agent.v1.MemoryAddition.
+ * Use `create(MemoryAdditionSchema)` to create a new message.
+ */
+export const MemoryAdditionSchema = /*@__PURE__*/
+  messageDesc(file_agent_v1_task_log, 4);
+
+/**
+ * Describes the message agent.v1.ConversationTurn.
+ * Use `create(ConversationTurnSchema)` to create a new message.
+ */
+export const ConversationTurnSchema = /*@__PURE__*/
+  messageDesc(file_agent_v1_task_log, 5);
 
