@@ -53,6 +53,10 @@ export const defaultLimits = {
   maxEndedTasksBytes: 256 * 1024 * 1024,
   /** How long an ended task is kept. */
   endedTaskTtlMs: 15 * 60 * 1000,
+  /** How long a task, and a conversation, is kept in a store after its last event. */
+  keptTaskTtlMs: 7 * 24 * 60 * 60 * 1000,
+  /** Tasks that are kept in a store; over it the oldest are forgotten within two walks through them, ten minutes apart. */
+  maxKeptTasks: 1_000_000,
   /** Agents that call each other within one task, over all servers: a circle of agents ends here. */
   maxCallDepth: 8,
 

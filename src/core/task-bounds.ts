@@ -22,6 +22,10 @@ export const taskBounds = {
   maxAftermathAttempts: 10,
   /** How often a server looks for what others that have died have left. */
   redoIntervalMs: 60_000,
+  /** How often a server walks through the tasks of its store, to forget old ones. */
+  retentionIntervalMs: 10 * 60 * 1000,
+  /** How long a server that walks keeps others from it after it has died. */
+  retentionLeaseMs: 60_000,
   /** Tasks of other servers that this one follows at once. */
   maxFollowed: 10_000,
 } as const;

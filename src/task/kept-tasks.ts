@@ -15,6 +15,7 @@ import { KeptConversations } from "./kept-conversations.ts";
 import { leaveNote } from "./notes.ts";
 import { Posts } from "./posts.ts";
 import type { TaskRecord } from "./record.ts";
+import { Retention } from "./retention.ts";
 import { listTasks } from "./task-list.ts";
 import type { TaskWriter } from "./task-writer.ts";
 import { agentToContinue, attach, callerCancelled, createRecord, type TaskParts, type Tasks, unknownTask } from "./tasks.ts";
@@ -43,7 +44,9 @@ export class KeptTasks implements Tasks {
   readonly #posts: Posts;
   readonly #adoption: Adoption;
   readonly #aftermath: Aftermath;
+  readonly #retention: Retention;
   #redoMs = 0;
+  #retainMs = 0;
   /** Tasks that are being looked for or begun, by the name of their logs: of those who ask at once, one does it. */
   readonly #opening = new Map<string, Promise<TaskRecord>>();
 
@@ -71,6 +74,7 @@ export class KeptTasks implements Tasks {
       log,
       load: (name) => this.#journal.loadEnded(name),
     });
+    this.#retention = new Retention({ store, limits, log, signal: this.#journal.signal });
     this.#posts = new Posts({
       parts: this.#parts,
       executor,
@@ -120,11 +124,17 @@ export class KeptTasks implements Tasks {
     }
   }
 
-  /** Looks now and then for what servers that died have left. */
+  /** Looks now and then for what servers that died have left, and for tasks that are over their time. */
   sweep(): void {
-    if (performance.now() < this.#redoMs) return;
-    this.#redoMs = performance.now() + taskBounds.redoIntervalMs;
-    void this.#aftermath.redo();
+    const nowMs = performance.now();
+    if (nowMs >= this.#redoMs) {
+      this.#redoMs = nowMs + taskBounds.redoIntervalMs;
+      void this.#aftermath.redo();
+    }
+    if (nowMs >= this.#retainMs) {
+      this.#retainMs = nowMs + taskBounds.retentionIntervalMs;
+      void this.#retention.sweep();
+    }
   }
 
   async close(): Promise<void> {
