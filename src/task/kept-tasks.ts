@@ -47,8 +47,8 @@ export class KeptTasks implements Tasks {
   readonly #retention: Retention;
   #redoMs = 0;
   #retainMs = 0;
-  /** Tasks that are being looked for or begun, by the name of their logs: of those who ask at once, one does it. */
-  readonly #opening = new Map<string, Promise<TaskRecord>>();
+  /** Tasks that are being looked for or begun, by the name of their logs. */
+  readonly #opening = new Map<string, Promise<TaskRecord | undefined>>();
 
   constructor(parts: TaskParts, { store, isEager = false, limits, log }: KeptTasksOptions) {
     this.#parts = { ...parts, onSettle: (record) => this.#settled(record, parts) };
@@ -90,15 +90,13 @@ export class KeptTasks implements Tasks {
   }
 
   async find(taskId: string, identity: CallerIdentity): Promise<TaskRecord> {
-    const record = (await this.#here(identity.name, taskId)) ?? (await this.#adoption.load(taskId, identity));
-    if (record === undefined) throw unknownTask(taskId);
+    const record = await this.#known(taskId, identity);
     if (record.source !== undefined) record.hold().release(); // one look is enough; if somebody waits for it, it stays
     return record;
   }
 
   async cancel(taskId: string, identity: CallerIdentity): Promise<TaskRecord> {
-    const record = (await this.#here(identity.name, taskId)) ?? (await this.#adoption.load(taskId, identity));
-    if (record === undefined) throw unknownTask(taskId);
+    const record = await this.#known(taskId, identity);
     if (record.log.settled && record.status !== Status.REQUIRES_TOOL_CALL) return record;
     if (record.run !== undefined) {
       record.stop(callerCancelled());
@@ -156,7 +154,8 @@ export class KeptTasks implements Tasks {
 
   async #submitNamed(request: TaskRequest, caller: Caller): Promise<TaskRecord> {
     const { name } = caller.identity;
-    const record = (await this.#here(name, request.taskId)) ?? (await this.#open(request, caller));
+    const open = () => this.#beginOrLoad(request, caller);
+    const record = (await this.#here(name, request.taskId)) ?? (await this.#open(name, request.taskId, open));
     if (request.toolResults.length > 0) return await this.#continue(record, request, caller);
     return attach(record, request, this.#parts.admission);
   }
@@ -170,13 +169,29 @@ export class KeptTasks implements Tasks {
     return undefined;
   }
 
-  async #open(request: TaskRequest, caller: Caller): Promise<TaskRecord> {
-    const log = taskLogName(caller.identity.name, request.taskId);
-    const other = await this.#opening.get(log)?.catch(() => undefined); // what was wrong with that request may not be with this one
-    if (other !== undefined) return other;
-    const opening = this.#beginOrLoad(request, caller).finally(() => {
-      if (this.#opening.get(log) === opening) this.#opening.delete(log);
-    });
+  /** @throws ConnectError NOT_FOUND when the caller has no such task. */
+  async #known(taskId: string, identity: CallerIdentity): Promise<TaskRecord> {
+    const load = () => this.#adoption.load(taskId, identity);
+    const record = (await this.#here(identity.name, taskId)) ?? (await this.#open(identity.name, taskId, load));
+    if (record === undefined) throw unknownTask(taskId);
+    return record;
+  }
+
+  /**
+   * Begins or loads a task that is not here. Of those who ask at once one does it, and the others get what came of it: who finds an entry of this
+   * server in a log must not take it for one of a run that is over, while the run is about to start.
+   */
+  async #open<T extends TaskRecord | undefined>(
+    caller: string,
+    taskId: string,
+    open: () => Promise<T>,
+  ): Promise<T | TaskRecord> {
+    const log = taskLogName(caller, taskId);
+    for (let other = this.#opening.get(log); other !== undefined; other = this.#opening.get(log)) {
+      const record = await other.catch(() => undefined); // what was wrong with that request may not be with this one
+      if (record !== undefined) return record;
+    }
+    const opening = open().finally(() => this.#opening.delete(log));
     this.#opening.set(log, opening);
     return await opening;
   }

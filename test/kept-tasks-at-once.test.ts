@@ -1,0 +1,85 @@
+import { type Agents, connect, defineAgent, type Store } from "../src/index.ts";
+import { holdAnswers } from "./support/held-store.ts";
+import { startServer } from "./support/server.ts";
+import { newPath, openStore } from "./support/sqlite.ts";
+
+const clients: Agents[] = [];
+
+afterAll(() => {
+  for (const agents of clients) agents.close();
+});
+
+/** An agent that says which run it is, and the rest when it is opened. */
+function createCounting() {
+  const runs: string[] = [];
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const agent = defineAgent({
+    name: "counting",
+    async *run({ id }) {
+      runs.push(id);
+      yield `run ${runs.length}`;
+      await opened;
+      yield ", whole";
+    },
+  });
+  return { agent, runs, open };
+}
+
+/** A server of an agent, as a client of it sees it. */
+async function serve(agent: ReturnType<typeof createCounting>["agent"], store: Store): Promise<Agents> {
+  const { url } = await startServer({ agents: [agent], store });
+  const agents = connect(url);
+  clients.push(agents);
+  return agents;
+}
+
+const task = { taskId: "t-1", content: "x" };
+
+/** @param begun called with the first of it. */
+async function textOf(agents: Agents, begun: () => void = () => {}): Promise<string> {
+  let text = "";
+  for await (const chunk of agents.stream(task)) {
+    if (text === "") begun();
+    text += chunk.text;
+  }
+  return text;
+}
+
+test.each([1, 3])(
+  "a task that is sent 100 times at once, to %d servers of one store, runs once, and all have its answer",
+  async (count) => {
+    const { agent, runs, open } = createCounting();
+    const path = newPath();
+    const servers: Agents[] = [];
+    for (let server = 0; server < count; server++) servers.push(await serve(agent, await openStore({ path })));
+    let begun = 0;
+    const openWhenAllBegan = () => {
+      if (++begun === 50) open();
+    };
+    const answers = Array.from({ length: 100 }, async (_, send) => {
+      const server = servers[send % count] as Agents; // there are so many
+      return send < 50 ? await textOf(server, openWhenAllBegan) : (await server.process(task)).content;
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(["run 1, whole"]));
+    expect(runs).toEqual(["t-1"]);
+  },
+);
+
+test("who looks at a task that is about to run does it no harm", async () => {
+  const { agent, runs, open } = createCounting();
+  const { store, hold, release } = holdAnswers(await openStore());
+  const server = await serve(agent, store);
+  const begun = hold();
+  const answer = server.process(task);
+  await begun;
+  const look = server.get(task.taskId);
+  await expect(server.get("none")).rejects.toThrow('there is no task "none"'); // which came after the look
+  release();
+  open();
+  expect((await answer).content).toBe("run 1, whole");
+  expect((await look).taskId).toBe(task.taskId);
+  expect(runs).toHaveLength(1);
+});
