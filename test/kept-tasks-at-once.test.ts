@@ -1,4 +1,4 @@
-import { type Agents, connect, defineAgent, type Store } from "../src/index.ts";
+import { type Agents, connect, defineAgent, Status, type Store } from "../src/index.ts";
 import { holdAnswers } from "./support/held-store.ts";
 import { startServer } from "./support/server.ts";
 import { newPath, openStore } from "./support/sqlite.ts";
@@ -82,4 +82,18 @@ test("who looks at a task that is about to run does it no harm", async () => {
   expect((await answer).content).toBe("run 1, whole");
   expect((await look).taskId).toBe(task.taskId);
   expect(runs).toHaveLength(1);
+});
+
+test("who looks at a task of another server takes it from nobody who waits for it there", async () => {
+  const { agent, open } = createCounting();
+  const path = newPath();
+  const [running, asked] = [await serve(agent, await openStore({ path })), await serve(agent, await openStore({ path }))];
+  const answer = running.process(task);
+  await new Promise<void>((resolve) => void textOf(running, resolve));
+  const look = asked.get(task.taskId);
+  const read = textOf(asked);
+  expect((await look).status).toBe(Status.RUNNING);
+  open();
+  expect(await read).toBe("run 1, whole");
+  expect((await answer).content).toBe("run 1, whole");
 });

@@ -49,7 +49,7 @@ export class Follower {
   }
 
   start(): void {
-    this.record.source = { unattended: () => this.end() };
+    this.record.source = { unattended: () => setImmediate(() => this.#endUnattended()) };
     this.#attend();
     void this.#read();
   }
@@ -67,6 +67,11 @@ export class Follower {
     this.record.source = undefined;
     void this.#attendance?.then((note) => note?.withdraw());
     this.#events.ended(this);
+  }
+
+  /** Who has been given the record has not held it yet, when it came in the turn in which another let go of it. */
+  #endUnattended(): void {
+    if (!this.record.isAttended) this.end();
   }
 
   /** While somebody waits here, the task must not count as abandoned there. */
