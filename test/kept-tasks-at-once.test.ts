@@ -1,4 +1,4 @@
-import { type Agents, connect, defineAgent, Status, type Store } from "../src/index.ts";
+import { type Agent, type Agents, connect, defineAgent, type Server, Status, type Store } from "../src/index.ts";
 import { holdAnswers } from "./support/held-store.ts";
 import { startServer } from "./support/server.ts";
 import { newPath, openStore } from "./support/sqlite.ts";
@@ -18,6 +18,7 @@ function createCounting() {
   });
   const agent = defineAgent({
     name: "counting",
+    restartable: true,
     async *run({ id }) {
       runs.push(id);
       yield `run ${runs.length}`;
@@ -29,8 +30,11 @@ function createCounting() {
 }
 
 /** A server of an agent, as a client of it sees it. */
-async function serve(agent: ReturnType<typeof createCounting>["agent"], store: Store): Promise<Agents> {
-  const { url } = await startServer({ agents: [agent], store });
+async function serve(agent: Agent, store: Store): Promise<Agents> {
+  return reach(await startServer({ agents: [agent], store }));
+}
+
+function reach({ url }: Server): Agents {
   const agents = connect(url);
   clients.push(agents);
   return agents;
@@ -38,14 +42,33 @@ async function serve(agent: ReturnType<typeof createCounting>["agent"], store: S
 
 const task = { taskId: "t-1", content: "x" };
 
-/** @param begun called with the first of it. */
-async function textOf(agents: Agents, begun: () => void = () => {}): Promise<string> {
+/** @param begun called with what a run says first. */
+async function textOf(agents: Agents, begun: (run: string) => void = () => {}): Promise<string> {
   let text = "";
   for await (const chunk of agents.stream(task)) {
-    if (text === "") begun();
+    if (chunk.text.startsWith("run")) begun(chunk.text);
     text += chunk.text;
   }
   return text;
+}
+
+/** Counts what is seen, and waits until something has been seen so often. */
+function createTally() {
+  const counts = new Map<string, number>();
+  let counted = () => {};
+  return {
+    note(what: string): void {
+      counts.set(what, (counts.get(what) ?? 0) + 1);
+      counted();
+    },
+    async times(what: string, count: number): Promise<void> {
+      while ((counts.get(what) ?? 0) < count) {
+        await new Promise<void>((resolve) => {
+          counted = resolve;
+        });
+      }
+    },
+  };
 }
 
 test.each([1, 3])(
@@ -55,14 +78,13 @@ test.each([1, 3])(
     const path = newPath();
     const servers: Agents[] = [];
     for (let server = 0; server < count; server++) servers.push(await serve(agent, await openStore({ path })));
-    let begun = 0;
-    const openWhenAllBegan = () => {
-      if (++begun === 50) open();
-    };
+    const seen = createTally();
     const answers = Array.from({ length: 100 }, async (_, send) => {
       const server = servers[send % count] as Agents; // there are so many
-      return send < 50 ? await textOf(server, openWhenAllBegan) : (await server.process(task)).content;
+      return send < 50 ? await textOf(server, seen.note) : (await server.process(task)).content;
     });
+    await seen.times("run 1", 50);
+    open();
     expect(new Set(await Promise.all(answers))).toEqual(new Set(["run 1, whole"]));
     expect(runs).toEqual(["t-1"]);
   },
@@ -89,11 +111,36 @@ test("who looks at a task of another server takes it from nobody who waits for i
   const path = newPath();
   const [running, asked] = [await serve(agent, await openStore({ path })), await serve(agent, await openStore({ path }))];
   const answer = running.process(task);
-  await new Promise<void>((resolve) => void textOf(running, resolve));
+  const seen = createTally();
+  void textOf(running, seen.note);
+  await seen.times("run 1", 1);
   const look = asked.get(task.taskId);
   const read = textOf(asked);
   expect((await look).status).toBe(Status.RUNNING);
   open();
   expect(await read).toBe("run 1, whole");
   expect((await answer).content).toBe("run 1, whole");
+});
+
+test("who asks for a task that is about to be taken over does it no harm", async () => {
+  const { agent, runs, open } = createCounting();
+  const path = newPath();
+  const first = await startServer({ agents: [agent], store: await openStore({ path }) });
+  const { store, hold, release } = holdAnswers(await openStore({ path }));
+  const successor = await serve(agent, store);
+  const seen = createTally();
+  void textOf(reach(first), seen.note).catch(() => {}); // its server closes
+  await seen.times("run 1", 1);
+  const read = textOf(successor, seen.note);
+  await seen.times("run 1", 2);
+  const restarted = hold();
+  await first.close({ graceMs: 0 });
+  await restarted;
+  const another = textOf(successor, seen.note);
+  await expect(successor.get("none")).rejects.toThrow('there is no task "none"'); // which came after it
+  release();
+  await seen.times("run 2", 2);
+  open();
+  expect(await Promise.all([read, another])).toEqual(Array(2).fill("run 1run 2, whole"));
+  expect(runs).toHaveLength(2);
 });

@@ -2,6 +2,8 @@ import { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { deadlineExceeded, taskBounds } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
+import { taskLogName } from "./entries.ts";
+import type { Follower } from "./follower.ts";
 import type { Journal, LoadedTask } from "./journal.ts";
 import type { KeptEvent } from "./log.ts";
 import type { Posts } from "./posts.ts";
@@ -19,6 +21,8 @@ export interface AdoptionOptions {
 /** Brings tasks here that began elsewhere, or before: ended ones as they are, those at work as they go on, orphaned ones to their end. */
 export class Adoption {
   readonly #options: AdoptionOptions;
+  /** What is being taken over, by the name of its log: two of this server would not be kept apart by its lease. */
+  readonly #claims = new Map<string, Promise<void>>();
 
   constructor(options: AdoptionOptions) {
     this.#options = options;
@@ -45,13 +49,26 @@ export class Adoption {
 
   /** Follows the server that runs a task, or takes over from it. */
   async #adopt(loaded: LoadedTask, identity: CallerIdentity): Promise<void> {
-    const { journal } = this.#options;
-    const { record, begin } = loaded;
+    const { record } = loaded;
+    const name = taskLogName(record.caller, record.id);
     // followed first, so that the end of its server between the two is not missed
-    const follower = journal.follow(loaded, ({ runner }) => {
-      this.readopted({ record, begin, runner }, identity);
+    const follower = this.#follow(loaded, identity);
+    for (let other = this.#claims.get(name); other !== undefined; other = this.#claims.get(name)) await other;
+    if (this.#options.posts.has(name)) return; // it runs here, on another record
+    const claim = this.#claim(follower, loaded, identity);
+    const over = claim.catch(() => {}).finally(() => this.#claims.delete(name));
+    this.#claims.set(name, over);
+    await claim;
+  }
+
+  #follow({ record, begin, runner }: LoadedTask, identity: CallerIdentity): Follower {
+    return this.#options.journal.follow({ record, runner }, (follower) => {
+      this.readopted({ record, begin, runner: follower.runner }, identity);
     });
-    const claim = await journal.takeOver(loaded.runner);
+  }
+
+  async #claim(follower: Follower, loaded: LoadedTask, identity: CallerIdentity): Promise<void> {
+    const claim = await this.#options.journal.takeOver(loaded.runner);
     if (claim === undefined) return;
     follower.end();
     try {
@@ -86,7 +103,8 @@ export class Adoption {
     if (!(await writer.kept())) {
       record.log.dropUnseen();
       record.log.keepWith(undefined);
-      return await this.#adopt(loaded, identity); // another server was faster
+      this.#follow(loaded, identity); // another server was faster
+      return;
     }
     log.info({ task: record.id, agent: record.agent, restarted: mayRestart }, "a task was taken over from a server that died");
     if (record.log.settled || agent === undefined) return;

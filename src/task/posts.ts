@@ -57,6 +57,11 @@ export class Posts {
     return post?.record === record ? post.init.identity : undefined;
   }
 
+  /** True while the task of this log runs here. */
+  has(name: string): boolean {
+    return this.#posts.has(name);
+  }
+
   /** A record has settled. */
   settled(record: TaskRecord): void {
     const name = taskLogName(record.caller, record.id);
