@@ -130,6 +130,21 @@ test.each<[what: string, at: number, value: number]>([
   }
 });
 
+// 90 bytes of blob have the serial type 192, which is 0x81 0x40 (https://sqlite.org/fileformat2.html, section 2.1)
+test.each<[what: string, at: number, value: number]>([
+  ["a text of the same bytes", 1, 0x41],
+  ["a number", 0, 0x01],
+])("an entry that has become %s is DATA_LOSS", async (_, at, value) => {
+  const path = await writeFile();
+  const store = await openDamaged(path, (file) => {
+    const type = file.lastIndexOf(Buffer.from([0x81, 0x40]), file.indexOf(textOf("b", 10)));
+    file[type + at] = value;
+  });
+  const reading = await readAll(store, "b");
+  expectHonest("b", reading);
+  expect(reading.entries).toHaveLength(10);
+});
+
 test(`bits flipped anywhere in a log's pages never give a wrong entry, a gap or an early end (SEED=${seed})`, async () => {
   const random = createRandom(seed);
   const path = await writeFile();
