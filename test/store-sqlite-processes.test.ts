@@ -1,3 +1,5 @@
+import { readdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Code } from "@connectrpc/connect";
 import Database from "better-sqlite3";
@@ -133,6 +135,75 @@ describe("leases over processes", () => {
     holder.type("late\n");
     await holder.seen(/lost\n/);
     await kill(holder);
+  });
+
+  describe("a lease that ends with its process", () => {
+    const dayMs = "86400000";
+    const files = (path: string) => readdirSync(dirname(path)).sort();
+
+    test("is free after a kill for whoever opens the store next, and for those that have it open", async () => {
+      const path = newPath();
+      const open = await openStore({ path });
+      const change = watch(open);
+      expect(await change()).toEqual({ case: "current" });
+      for (const key of ["one", "other"]) {
+        const holder = startProgram(program("lease", path, key, dayMs, "process"), { input: "open" });
+        const revision = BigInt((await holder.seen(/revision (\d+)\n/))[1] ?? "");
+        expect(await change()).toMatchObject({ case: "put", key, revision });
+        await kill(holder);
+        if (key === "one") await (await openStore({ path })).lease(key, new Uint8Array(), 1_000);
+        else expect(await change()).toEqual({ case: "delete", key, revision });
+        if (key === "one") while ((await change()).case !== "delete");
+      }
+      await open.close();
+    });
+
+    test("is held while its process lives, asleep or not, and a lease without it also after that", async () => {
+      const path = newPath();
+      const holders = ["process", ""].map((ends) =>
+        startProgram(program("lease", path, `key/${ends}`, dayMs, ends), { input: "open" }),
+      );
+      for (const holder of holders) await holder.seen(/revision/);
+      const [sleeper, gone] = holders;
+      if (sleeper === undefined || gone === undefined) throw new Error("two were started");
+      sleeper.child.kill("SIGSTOP");
+      await kill(gone);
+      for (let opened = 0; opened < 2; opened++) {
+        const store = await openStore({ path });
+        for (const key of ["key/process", "key/"]) {
+          const thrown = await store.lease(key, new Uint8Array(), 1_000).catch((error: unknown) => error);
+          expect({ key, isHeld: isLeaseHeld(thrown) }).toEqual({ key, isHeld: true });
+        }
+        await store.close();
+      }
+      sleeper.child.kill("SIGCONT");
+      sleeper.type("awake\n");
+      await sleeper.seen(/renewed\n/);
+      await kill(sleeper);
+    });
+
+    test("leaves nothing beside the file, neither closed nor killed", async () => {
+      const path = newPath();
+      const killed = startProgram(program("lease", path, "killed", dayMs, "process"), { input: "open" });
+      await killed.seen(/revision/);
+      await kill(killed);
+      expect(files(path)).toContainEqual(expect.stringMatching(/^store\.db-alive-/));
+      const store = await openStore({ path });
+      await store.lease("closed", new Uint8Array(), 60_000, { endsWithProcess: true });
+      expect(files(path).filter((file) => file.includes("-alive-"))).toHaveLength(1);
+      await store.close();
+      expect(files(path)).toEqual(["store.db"]);
+    });
+
+    test("is as any other for stores of one process: each lives until it is closed", async () => {
+      const path = newPath();
+      const [one, other] = [await openStore({ path }), await openStore({ path })];
+      const lease = await one.lease("key", new Uint8Array(), 60_000, { endsWithProcess: true });
+      await other.lease("other", new Uint8Array(), 60_000, { endsWithProcess: true });
+      await (await openStore({ path })).close();
+      expect(isLeaseHeld(await other.lease("key", new Uint8Array(), 1_000).catch((error: unknown) => error))).toBe(true);
+      await lease.renew();
+    });
   });
 
   test("revisions rise over all time, also when all leases have ended and the store was closed", async () => {

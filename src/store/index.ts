@@ -4,4 +4,14 @@ export { createMemoryStore, type MemoryStoreOptions } from "./memory-store.ts";
 export { createNatsStore, type NatsStore } from "./nats/nats-store.ts";
 export type { NatsCredentials, NatsStoreOptions, NatsTlsOptions } from "./nats/options.ts";
 export { createSqliteStore, type SqliteStore, type SqliteStoreOptions } from "./sqlite/sqlite-store.ts";
-export type { AppendOptions, Durability, Lease, LeaseChange, LogInfo, LogsOptions, ReadOptions, Store } from "./store.ts";
+export type {
+  AppendOptions,
+  Durability,
+  Lease,
+  LeaseChange,
+  LeaseOptions,
+  LogInfo,
+  LogsOptions,
+  ReadOptions,
+  Store,
+} from "./store.ts";

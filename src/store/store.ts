@@ -51,7 +51,7 @@ export interface Store {
    * @throws ConnectError ALREADY_EXISTS ({@link isLeaseHeld}) while another lease has the key; RESOURCE_EXHAUSTED when the value is
    *   too large or the store is full.
    */
-  lease(key: string, value: Uint8Array, ttlMs: number): Promise<Lease>;
+  lease(key: string, value: Uint8Array, ttlMs: number, options?: LeaseOptions): Promise<Lease>;
 
   /**
    * The live leases whose keys begin with `prefix`, then a `current`, then their changes as they happen; no change is lost in between.
@@ -77,6 +77,14 @@ export interface ReadOptions {
   readonly follow?: boolean;
   /** Ends the reading, also in the middle of a wait; leaving the loop does not interrupt a wait. Default: never. */
   readonly signal?: AbortSignal;
+}
+
+export interface LeaseOptions {
+  /**
+   * Lets the lease end early when the process that took it is certain to be gone, where the store can tell: within a second, and at once for a
+   * process that opens the store. One that only sleeps keeps it. Default false: it lasts for its time, whatever becomes of who took it.
+   */
+  readonly endsWithProcess?: boolean;
 }
 
 export interface LogsOptions {

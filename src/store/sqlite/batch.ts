@@ -8,7 +8,7 @@ export interface Operation {
   readonly name: string;
   /** append: the expected length, -1 for any. trim: the first number that is kept. lease: `ttlMs`. renew, release: the revision. */
   readonly number: number;
-  /** append: the entries. lease: the value. renew: the new value, if there is one. */
+  /** append: the entries. lease: the value, and the presence that it ends with. renew: the new value, if there is one. */
   readonly arrays: readonly Uint8Array[];
 }
 

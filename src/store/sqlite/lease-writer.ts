@@ -31,11 +31,13 @@ export class LeaseWriter {
     this.#statements = prepareStatements(connection);
   }
 
-  lease(key: string, value: Uint8Array, ttlMs: number): Result {
+  /** @param holder the presence that it ends with. */
+  lease(key: string, [value = new Uint8Array(), holder]: readonly Uint8Array[], ttlMs: number): Result {
     const now = Date.now();
     if (this.#statements.isHeld.get(key, now) !== undefined) return { case: "held" };
     const change = this.#next();
-    this.#statements.put.run(key, change, change, Math.ceil(ttlMs), endMs(now, ttlMs), value);
+    const ends = [Math.ceil(ttlMs), endMs(now, ttlMs)] as const; // a pair
+    this.#statements.put.run(key, change, change, ...ends, value, holder === undefined ? null : Buffer.from(holder).toString());
     return change;
   }
 
@@ -53,12 +55,18 @@ export class LeaseWriter {
     return 0;
   }
 
-  /** Ends those whose time is over. False when more are left. */
-  endDue(): boolean {
+  /** Ends those whose time is over, and those of the presences that are gone. False when more are left. */
+  endDue(gone: readonly string[]): boolean {
     this.#checkClock();
     const due = this.#statements.due.all(Date.now(), maxEndedAtOnce);
-    for (const key of due) this.#end(key);
+    const left = gone.flatMap((holder) => this.#statements.heldBy.all(holder, maxEndedAtOnce));
+    for (const key of new Set([...due, ...left])) this.#end(key);
     return due.length < maxEndedAtOnce;
+  }
+
+  /** The presences that live leases end with. */
+  holders(): string[] {
+    return this.#statements.holders.all();
   }
 
   /** When the next one ends, in milliseconds since the epoch; undefined when there is none. */
@@ -117,14 +125,18 @@ function prepareStatements(connection: Connection) {
     ttl: connection
       .prepare<[string, number, number], number>("SELECT ttl_ms FROM leases WHERE key = ? AND revision = ? AND end_ms > ?")
       .pluck(),
-    put: connection.prepare<[string, number, number, number, number, Uint8Array]>(
-      "REPLACE INTO leases (key, revision, change, ttl_ms, end_ms, value) VALUES (?, ?, ?, ?, ?, ?)",
+    put: connection.prepare<[string, number, number, number, number, Uint8Array, string | null]>(
+      "REPLACE INTO leases (key, revision, change, ttl_ms, end_ms, value, holder) VALUES (?, ?, ?, ?, ?, ?, ?)",
     ),
     renew: connection.prepare<[number, string]>("UPDATE leases SET end_ms = ? WHERE key = ?"),
     change: connection.prepare<[number, Uint8Array, number, string]>(
       "UPDATE leases SET end_ms = ?, value = ?, change = ? WHERE key = ?",
     ),
-    end: connection.prepare<[number, string]>("UPDATE leases SET end_ms = NULL, value = x'', change = ? WHERE key = ?"),
+    end: connection.prepare<[number, string]>(
+      "UPDATE leases SET end_ms = NULL, value = x'', holder = NULL, change = ? WHERE key = ?",
+    ),
+    holders: connection.prepare<[], string>("SELECT DISTINCT holder FROM leases WHERE holder IS NOT NULL").pluck(),
+    heldBy: connection.prepare<[string, number], string>("SELECT key FROM leases WHERE holder = ? LIMIT ?").pluck(),
     due: connection
       .prepare<[number, number], string>("SELECT key FROM leases WHERE end_ms <= ? ORDER BY end_ms LIMIT ?")
       .pluck(),

@@ -1,33 +1,42 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { sqliteBounds } from "../../core/index.ts";
 import { check } from "../check.ts";
-import type { Lease, LeaseChange } from "../store.ts";
+import type { Lease, LeaseChange, LeaseOptions } from "../store.ts";
 import { LeaseWatcher } from "./lease-watcher.ts";
 import type { StoreParts } from "./logs.ts";
+import type { Presence } from "./presence.ts";
 
 /** The leases of a store in a file. */
 export class SqliteLeases {
   readonly #parts: StoreParts;
+  readonly #bePresent: () => Presence | undefined;
+  #presence: Presence | undefined;
   readonly #watchers = new Set<LeaseWatcher>();
   /** The last change that the watchers know of. */
   #told = 0;
   #isTelling = false;
   #isClosed = false;
 
-  constructor(parts: StoreParts) {
+  /** @param bePresent begins to show that this process lives. */
+  constructor(parts: StoreParts, bePresent: () => Presence | undefined) {
     this.#parts = parts;
+    this.#bePresent = bePresent;
   }
 
   get isWatched(): boolean {
     return this.#watchers.size > 0;
   }
 
-  async lease(key: string, value: Uint8Array, ttlMs: number): Promise<Lease> {
+  async lease(key: string, value: Uint8Array, ttlMs: number, { endsWithProcess = false }: LeaseOptions): Promise<Lease> {
     check.name("key", key);
     check.value(key, value);
     check.ttl(ttlMs);
-    const { writer } = this.#parts;
-    const number = await writer.perform({ kind: "lease", name: key, number: ttlMs, arrays: [value] });
+    const { writer, checkOpen } = this.#parts;
+    checkOpen();
+    if (endsWithProcess) this.#presence ??= this.#bePresent();
+    const { name: holder } = (endsWithProcess && this.#presence) || {};
+    const arrays = holder === undefined ? [value] : [value, Buffer.from(holder)];
+    const number = await writer.perform({ kind: "lease", name: key, number: ttlMs, arrays });
     return {
       revision: BigInt(number),
       renew: async (value) => {
@@ -64,6 +73,7 @@ export class SqliteLeases {
   close(error: unknown): void {
     this.#isClosed = true;
     this.#fail(error);
+    this.#presence?.close();
   }
 
   #fail(error: unknown): void {

@@ -21,6 +21,7 @@ const leastVersion = [3, 51, 3];
  * - `logs.emptied`, `leases.change`: rising numbers, so that the oldest to be forgotten are found by index and need no count.
  * - `trims`: entries that are gone for readers and still to be deleted, piece by piece.
  * - `leases`: a lease that has ended stays for a while without `end_ms`, so that every process hears of its end.
+ * - `leases.holder`: of those that end with a process, its presence.
  */
 const migrations: readonly string[] = [
   `
@@ -62,6 +63,10 @@ const migrations: readonly string[] = [
   CREATE TABLE counters (change INTEGER NOT NULL) STRICT;
   INSERT INTO counters VALUES (0);
   `,
+  `
+  ALTER TABLE leases ADD COLUMN holder TEXT;
+  CREATE INDEX leases_by_holder ON leases (holder) WHERE holder IS NOT NULL;
+  `,
 ];
 
 /**
@@ -102,6 +107,11 @@ function makeFile(path: string): void {
   } finally {
     unlinkSync(made);
   }
+}
+
+/** Opens a file that is there, as it is. */
+export function openFile(path: string, options: { readonly readonly?: boolean; readonly timeout: number }): Connection {
+  return new Database(path, { ...options, fileMustExist: true });
 }
 
 function prepare(connection: Connection, path: string): void {

@@ -5,13 +5,14 @@ import { closedError, storeUnfit } from "./errors.ts";
 import { failureOf } from "./failure.ts";
 import { SqliteLeases } from "./leases.ts";
 import { SqliteLogs, type StoreParts } from "./logs.ts";
+import { bePresent, type OpenFile, type Presence } from "./presence.ts";
 import { Reader } from "./reader.ts";
 import { Writer } from "./writer.ts";
 
 /** Where the file is, and bounds of a store in it. */
 export interface SqliteStoreOptions {
   /**
-   * The file; `-wal` and `-shm` lie beside it while it is open. What is missing is made: the folder for its owner alone (0700), and the
+   * The file; `-wal` and `-shm`, and an empty `-alive-…` for each process that runs tasks, lie beside it while it is open. What is missing is made: the folder for its owner alone (0700), and the
    * file too (0600). On a local disk: SQLite's WAL needs memory that processes share.
    */
   readonly path: string;
@@ -56,14 +57,15 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<Sq
   try {
     const connection = new Database(path, { readonly: true, timeout: sqliteBounds.readBusyTimeoutMs });
     connection.pragma("cell_size_check = ON"); // damage in a page is found when it is read
-    return openStore(new Reader(connection), writer);
+    const open: OpenFile = (file, options) => new Database(file, { ...options, fileMustExist: true });
+    return openStore(new Reader(connection), writer, () => bePresent(path, open));
   } catch (thrown) {
     await writer.close();
     throw storeUnfit(failureOf(thrown), path);
   }
 }
 
-function openStore(reader: Reader, writer: Writer): SqliteStore {
+function openStore(reader: Reader, writer: Writer, present: () => Presence | undefined): SqliteStore {
   let isClosed = false;
   let closing: Promise<void> | undefined;
   const checkOpen = () => {
@@ -71,7 +73,7 @@ function openStore(reader: Reader, writer: Writer): SqliteStore {
   };
   const others = lookForOthers(writer, () => logs.isFollowed || leases.isWatched);
   const parts: StoreParts = { reader, writer, checkOpen, onWait: others.begin };
-  const [logs, leases] = [new SqliteLogs(parts), new SqliteLeases(parts)];
+  const [logs, leases] = [new SqliteLogs(parts), new SqliteLeases(parts, present)];
   writer.listen({
     done: (operations) => logs.written(operations),
     leasesChanged: () => leases.changed(),
@@ -86,7 +88,7 @@ function openStore(reader: Reader, writer: Writer): SqliteStore {
     read: (log, from, options = {}) => logs.read(log, from, options),
     trim: (log, before) => logs.trim(log, before),
     logs: async (prefix, options = {}) => logs.list(prefix, options),
-    lease: (key, value, ttlMs) => leases.lease(key, value, ttlMs),
+    lease: (key, value, ttlMs, options = {}) => leases.lease(key, value, ttlMs, options),
     watch: (prefix, { signal }) => leases.watch(prefix, signal),
     close() {
       if (closing !== undefined) return closing;

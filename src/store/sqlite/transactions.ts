@@ -3,7 +3,8 @@ import { Failed, failureOf, type Result } from "./failure.ts";
 import { LeaseWriter } from "./lease-writer.ts";
 import { LogWriter } from "./log-writer.ts";
 import type { WriterSettings } from "./messages.ts";
-import { type Connection, openForWriting } from "./schema.ts";
+import { forgetPresence, isGone, presences } from "./presence.ts";
+import { type Connection, openFile, openForWriting } from "./schema.ts";
 
 /** Between attempts to get the file that another process writes. SQLite's own waits grow to 100 ms, and whoever writes on and on wins. */
 const busyRetryMs = 1;
@@ -55,9 +56,18 @@ export class Transactions {
     }
   }
 
-  /** Ends leases whose time is over. False when more are left. */
+  /** Ends leases whose time is over, and those of processes that are gone. False when more are left. */
   endDueLeases(): boolean {
-    return this.#transact(() => this.#leases.endDue());
+    const { path } = this.#settings;
+    const gone = this.#leases.holders().filter((holder) => isGone(path, holder, openFile)); // before the transaction, for which others wait
+    return this.#transact(() => this.#leases.endDue(gone));
+  }
+
+  /** Takes away what processes have left beside the file that are gone, and their leases with them. */
+  forgetGone(): void {
+    const { path } = this.#settings;
+    const holders = this.#leases.holders();
+    for (const name of presences(path)) if (!holders.includes(name) && isGone(path, name, openFile)) forgetPresence(path, name);
   }
 
   nextLeaseEndMs(): number | undefined {
@@ -170,7 +180,7 @@ export class Transactions {
         case "trim":
           return this.#logs.trim(name, number);
         case "lease":
-          return this.#leases.lease(name, arrays[0] ?? new Uint8Array(), number);
+          return this.#leases.lease(name, arrays, number);
         case "renew":
           return this.#leases.renew(name, number, arrays[0]);
         case "release":

@@ -23,6 +23,8 @@ export class Upkeep {
     this.#transactions = transactions;
     this.#pollMs = pollMs;
     this.#tell = tell;
+    attempt(() => this.#transactions.endDueLeases()); // at once: who opens the store after a kill does not wait for what was held
+    this.#forgetGone();
     this.leasesCame();
     this.trimsCame();
   }
@@ -77,6 +79,14 @@ export class Upkeep {
     if (this.#transactions.takeLeasesChanged()) this.#tell({ case: "leases" });
     if (ended === undefined) this.#sweepAfter(retryMs);
     else this.leasesCame();
+  }
+
+  #forgetGone(): void {
+    try {
+      this.#transactions.forgetGone();
+    } catch {
+      // they take up names, and nothing else
+    }
   }
 
   #deleteAfter(delayMs: number): void {
