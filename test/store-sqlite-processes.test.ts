@@ -189,7 +189,7 @@ describe("leases over processes", () => {
       await kill(killed);
       expect(files(path)).toContainEqual(expect.stringMatching(/^store\.db-alive-/));
       const store = await openStore({ path });
-      await store.lease("closed", new Uint8Array(), 60_000, { endsWithProcess: true });
+      await store.lease("closed", new Uint8Array(), { ttlMs: 60_000, endsWithProcess: true });
       expect(files(path).filter((file) => file.includes("-alive-"))).toHaveLength(1);
       await store.close();
       expect(files(path)).toEqual(["store.db"]);
@@ -198,8 +198,8 @@ describe("leases over processes", () => {
     test("is as any other for stores of one process: each lives until it is closed", async () => {
       const path = newPath();
       const [one, other] = [await openStore({ path }), await openStore({ path })];
-      const lease = await one.lease("key", new Uint8Array(), 60_000, { endsWithProcess: true });
-      await other.lease("other", new Uint8Array(), 60_000, { endsWithProcess: true });
+      const lease = await one.lease("key", new Uint8Array(), { ttlMs: 60_000, endsWithProcess: true });
+      await other.lease("other", new Uint8Array(), { ttlMs: 60_000, endsWithProcess: true });
       await (await openStore({ path })).close();
       expect(isLeaseHeld(await other.lease("key", new Uint8Array(), 1_000).catch((error: unknown) => error))).toBe(true);
       await lease.renew();

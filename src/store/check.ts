@@ -1,4 +1,5 @@
 import { resourceExhausted, storeBounds } from "../core/index.ts";
+import type { LeaseTerm } from "./store.ts";
 
 /** Printable ASCII without spaces. */
 const namePattern = /^[!-~]*$/;
@@ -42,6 +43,13 @@ export const check = {
     if (value.byteLength <= storeBounds.maxLeaseValueBytes) return;
     const description = `the value has ${value.byteLength} bytes; ${storeBounds.maxLeaseValueBytes} is the most`;
     throw resourceExhausted({ subject: key, description });
+  },
+
+  /** @returns the time of a term that may be. */
+  term(term: number | LeaseTerm): number {
+    const ttlMs = typeof term === "number" ? term : term.ttlMs;
+    check.ttl(ttlMs);
+    return ttlMs;
   },
 
   ttl(ttlMs: number): void {

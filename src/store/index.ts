@@ -9,7 +9,7 @@ export type {
   Durability,
   Lease,
   LeaseChange,
-  LeaseOptions,
+  LeaseTerm,
   LogInfo,
   LogsOptions,
   ReadOptions,

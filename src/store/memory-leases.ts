@@ -2,7 +2,7 @@ import { type Due, LatestQueue, resourceExhausted, timers } from "../core/index.
 import { check } from "./check.ts";
 import { leaseHeld, leaseLost } from "./errors.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
-import type { Lease, LeaseChange } from "./store.ts";
+import type { Lease, LeaseChange, LeaseTerm } from "./store.ts";
 
 interface Held {
   readonly key: string;
@@ -33,10 +33,10 @@ export class MemoryLeases {
     this.#maxLeases = maxLeases;
   }
 
-  lease(key: string, value: Uint8Array, ttlMs: number): Lease {
+  lease(key: string, value: Uint8Array, term: number | LeaseTerm): Lease {
     check.name("key", key);
     check.value(key, value);
-    check.ttl(ttlMs);
+    const ttlMs = check.term(term);
     if (this.#held.has(key)) throw leaseHeld(key);
     if (this.#held.size >= this.#maxLeases) {
       const description = `the store has its ${this.#maxLeases} leases, the most allowed`;

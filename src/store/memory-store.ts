@@ -28,7 +28,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     read: (log, from, options = {}) => logs.read(log, from, options),
     trim: async (log, before) => logs.trim(log, before),
     logs: async (prefix, options = {}) => logs.list(prefix, options),
-    lease: async (key, value, ttlMs) => leases.lease(key, value, ttlMs),
+    lease: async (key, value, term) => leases.lease(key, value, term),
     watch: (prefix, { signal }) => leases.watch(prefix, signal),
   };
 }

@@ -48,10 +48,11 @@ export interface Store {
    * early, and at most 250 ms late.
    *
    * @param value at most 64 KiB, for those who {@link watch}.
+   * @param term its time in milliseconds, or more than that.
    * @throws ConnectError ALREADY_EXISTS ({@link isLeaseHeld}) while another lease has the key; RESOURCE_EXHAUSTED when the value is
    *   too large or the store is full.
    */
-  lease(key: string, value: Uint8Array, ttlMs: number, options?: LeaseOptions): Promise<Lease>;
+  lease(key: string, value: Uint8Array, term: number | LeaseTerm): Promise<Lease>;
 
   /**
    * The live leases whose keys begin with `prefix`, then a `current`, then their changes as they happen; no change is lost in between.
@@ -79,7 +80,9 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface LeaseOptions {
+/** How long a lease lasts. */
+export interface LeaseTerm {
+  readonly ttlMs: number;
   /**
    * Lets the lease end early when the process that took it is certain to be gone, where the store can tell: within a second, and at once for a
    * process that opens the store. One that only sleeps keeps it. Default false: it lasts for its time, whatever becomes of who took it.

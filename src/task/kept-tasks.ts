@@ -11,14 +11,14 @@ import type { Caller } from "./caller.ts";
 import { taskLogName } from "./entries.ts";
 import { Executor } from "./executor.ts";
 import { Journal } from "./journal.ts";
+import { cancelKept } from "./kept-cancel.ts";
 import { KeptConversations } from "./kept-conversations.ts";
-import { leaveNote } from "./notes.ts";
 import { Posts } from "./posts.ts";
 import type { TaskRecord } from "./record.ts";
 import { Retention } from "./retention.ts";
 import { listTasks } from "./task-list.ts";
 import type { TaskWriter } from "./task-writer.ts";
-import { agentToContinue, attach, callerCancelled, createRecord, type TaskParts, type Tasks, unknownTask } from "./tasks.ts";
+import { agentToContinue, attach, createRecord, type TaskParts, type Tasks, unknownTask } from "./tasks.ts";
 import { alreadyGiven } from "./tool-answers.ts";
 import { settled } from "./wait-settled.ts";
 
@@ -97,12 +97,7 @@ export class KeptTasks implements Tasks {
 
   async cancel(taskId: string, identity: CallerIdentity): Promise<TaskRecord> {
     const record = await this.#known(taskId, identity);
-    if (record.log.settled && record.status !== Status.REQUIRES_TOOL_CALL) return record;
-    if (record.run !== undefined) {
-      record.stop(callerCancelled());
-      await settled(record);
-    } else if (record.log.settled) await this.#cancelWaiting(record);
-    else await this.#cancelElsewhere(record);
+    await cancelKept(record, { table: this.#parts.table, journal: this.#journal, ready: () => this.#ready() });
     return record;
   }
 
@@ -265,29 +260,6 @@ export class KeptTasks implements Tasks {
     this.#parts.table.withdraw(record);
     const { taskId } = request;
     throw unavailable(`task "${taskId}" was continued elsewhere this moment; ask again`, 100);
-  }
-
-  async #cancelWaiting(record: TaskRecord): Promise<void> {
-    await this.#ready();
-    const writer = this.#journal.keep(record);
-    record.stop(callerCancelled());
-    if (await writer.kept()) return;
-    this.#parts.table.withdraw(record);
-    throw unavailable(`task "${record.id}" was continued elsewhere this moment; ask again`, 100);
-  }
-
-  async #cancelElsewhere(record: TaskRecord): Promise<void> {
-    const hold = record.hold();
-    const task = taskLogName(record.caller, record.id);
-    const { store, runner } = this.#journal;
-    const note = await leaveNote({ store, to: this.#journal.runnerOf(record), wish: "cancel", task, from: runner.id });
-    try {
-      if (await settled(record, taskBounds.cancelPatienceMs)) return;
-      throw unavailable(`the server that runs task "${record.id}" does not answer; ask again`, 1_000);
-    } finally {
-      await note.withdraw();
-      hold.release();
-    }
   }
 
   #settled(record: TaskRecord, { onSettle }: TaskParts): void {

@@ -7,7 +7,7 @@ import { newId } from "./id.ts";
 const runnersPrefix = "runner/";
 const nothing = new Uint8Array();
 /** A server that was killed and is started again on the same file goes on with its tasks at once. */
-const leaseOptions = { endsWithProcess: true };
+const leaseTerm = { ttlMs: taskBounds.runnerTtlMs, endsWithProcess: true };
 
 export interface RunnerOptions {
   readonly store: Store;
@@ -76,7 +76,7 @@ export class Runner {
    */
   async takeOver(id: string): Promise<Lease | undefined> {
     try {
-      return await this.#options.store.lease(runnersPrefix + id, nothing, taskBounds.runnerTtlMs, leaseOptions);
+      return await this.#options.store.lease(runnersPrefix + id, nothing, leaseTerm);
     } catch (thrown) {
       if (isLeaseHeld(thrown)) return undefined;
       throw thrown;
@@ -118,7 +118,7 @@ export class Runner {
   async #take(): Promise<void> {
     const startMs = performance.now();
     const { store } = this.#options;
-    this.#lease = await store.lease(runnersPrefix + this.#id, nothing, taskBounds.runnerTtlMs, leaseOptions);
+    this.#lease = await store.lease(runnersPrefix + this.#id, nothing, leaseTerm);
     this.#renewed(startMs);
   }
 

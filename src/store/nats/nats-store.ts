@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { createBackoff } from "../../core/index.ts";
+import { check } from "../check.ts";
 import type { Store } from "../store.ts";
 import { isNotEnabled, isPassing, isRefusal, jetStreamOff, noAnswer, setUpFailure, startFailure } from "./failures.ts";
 import { NatsLeases } from "./leases.ts";
@@ -43,7 +44,7 @@ export async function createNatsStore(options: NatsStoreOptions): Promise<NatsSt
       read: (log, from, options = {}) => logs.read(log, from, options),
       trim: (log, before) => logs.trim(log, before),
       logs: (prefix, options = {}) => logs.list(prefix, options),
-      lease: (key, value, ttlMs) => leases.lease(key, value, ttlMs),
+      lease: async (key, value, term) => leases.lease(key, value, check.term(term)),
       watch: (prefix, { signal }) => leases.watch(prefix, signal),
       async close() {
         const closed = link.close();

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { sqliteBounds } from "../../core/index.ts";
 import { check } from "../check.ts";
-import type { Lease, LeaseChange, LeaseOptions } from "../store.ts";
+import type { Lease, LeaseChange, LeaseTerm } from "../store.ts";
 import { LeaseWatcher } from "./lease-watcher.ts";
 import type { StoreParts } from "./logs.ts";
 import type { Presence } from "./presence.ts";
@@ -27,10 +27,11 @@ export class SqliteLeases {
     return this.#watchers.size > 0;
   }
 
-  async lease(key: string, value: Uint8Array, ttlMs: number, { endsWithProcess = false }: LeaseOptions): Promise<Lease> {
+  async lease(key: string, value: Uint8Array, term: number | LeaseTerm): Promise<Lease> {
     check.name("key", key);
     check.value(key, value);
-    check.ttl(ttlMs);
+    const ttlMs = check.term(term);
+    const endsWithProcess = typeof term === "object" && term.endsWithProcess === true;
     const { writer, checkOpen } = this.#parts;
     checkOpen();
     if (endsWithProcess) this.#presence ??= this.#bePresent();

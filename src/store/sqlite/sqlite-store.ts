@@ -88,7 +88,7 @@ function openStore(reader: Reader, writer: Writer, present: () => Presence | und
     read: (log, from, options = {}) => logs.read(log, from, options),
     trim: (log, before) => logs.trim(log, before),
     logs: async (prefix, options = {}) => logs.list(prefix, options),
-    lease: (key, value, ttlMs, options = {}) => leases.lease(key, value, ttlMs, options),
+    lease: (key, value, term) => leases.lease(key, value, term),
     watch: (prefix, { signal }) => leases.watch(prefix, signal),
     close() {
       if (closing !== undefined) return closing;
