@@ -1,4 +1,4 @@
-import { type Agent, type Agents, connect, defineAgent, type Server, Status, type Store } from "../src/index.ts";
+import { type Agent, type Agents, connect, createMemoryStore, defineAgent, type Server, Status, type Store } from "../src/index.ts";
 import { holdAnswers } from "./support/held-store.ts";
 import { startServer } from "./support/server.ts";
 import { newPath, openStore } from "./support/sqlite.ts";
@@ -144,3 +144,53 @@ test("who asks for a task that is about to be taken over does it no harm", async
   expect(await Promise.all([read, another])).toEqual(Array(2).fill("run 1run 2, whole"));
   expect(runs).toHaveLength(2);
 });
+
+test("who asks for a task while another server gives back the key of the one that ran it does not wait for ever", async () => {
+  const { agent, open } = createCounting();
+  const store = createMemoryStore();
+  const changes = watch(store);
+  const first = await startServer({ agents: [agent], store });
+  const seen = createTally();
+  void textOf(reach(first), seen.note).catch(() => {}); // its server closes
+  await seen.times("run 1", 1);
+  const key = await changes.next("runner/", "put");
+  await first.close({ graceMs: 0 });
+  const lease = await store.lease(key, new Uint8Array(), 60_000);
+  let refused = () => {};
+  const refusal = new Promise<void>((resolve) => {
+    refused = resolve;
+  });
+  let tell = () => {};
+  const told = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  const late: Store = {
+    ...store,
+    lease: (asked, ...rest) =>
+      store.lease(asked, ...rest).catch(async (thrown: unknown) => {
+        if (asked === key) refused();
+        if (asked === key) await told;
+        throw thrown;
+      }),
+  };
+  const read = textOf(await serve(agent, late), seen.note);
+  await refusal;
+  await lease.release();
+  await changes.next("note/", "delete"); // so it has heard that the key is free
+  tell();
+  open();
+  expect(await read).toBe("run 1run 2, whole");
+});
+
+/** Waits for changes of leases. */
+function watch(store: Store) {
+  const changes = store.watch("", { signal: new AbortController().signal })[Symbol.asyncIterator]();
+  return {
+    async next(prefix: string, kind: "put" | "delete"): Promise<string> {
+      for (;;) {
+        const { value } = await changes.next();
+        if (value.case === kind && value.key.startsWith(prefix)) return value.key;
+      }
+    },
+  };
+}

@@ -47,8 +47,17 @@ export class Adoption {
     void adopt().catch((thrown: unknown) => record.fail(ConnectError.from(thrown), { isEnd: false }));
   }
 
-  /** Follows the server that runs a task, or takes over from it. */
+  /** Follows the server that runs a task, or takes over from it. Who asked holds the record when this is over, and may be gone by then. */
   async #adopt(loaded: LoadedTask, identity: CallerIdentity): Promise<void> {
+    const hold = loaded.record.hold();
+    try {
+      await this.#followOrClaim(loaded, identity);
+    } finally {
+      setImmediate(() => hold.release(true));
+    }
+  }
+
+  async #followOrClaim(loaded: LoadedTask, identity: CallerIdentity): Promise<void> {
     const { record } = loaded;
     const name = taskLogName(record.caller, record.id);
     // followed first, so that the end of its server between the two is not missed
@@ -109,7 +118,6 @@ export class Adoption {
     log.info({ task: record.id, agent: record.agent, restarted: mayRestart }, "a task was taken over from a server that died");
     if (record.log.settled || agent === undefined) return;
     posts.run(record, { agent, identity, envelope: begin.envelope, timeoutMs: leftMs }, writer);
-    record.hold().release(true); // who asked may be gone by now
   }
 
   /** For records that came from the store; some of them run here in the end. */
