@@ -1,4 +1,13 @@
-import { type Agent, type Agents, connect, createMemoryStore, defineAgent, type Server, Status, type Store } from "../src/index.ts";
+import {
+  type Agent,
+  type Agents,
+  connect,
+  createMemoryStore,
+  defineAgent,
+  type Server,
+  Status,
+  type Store,
+} from "../src/index.ts";
 import { holdAnswers } from "./support/held-store.ts";
 import { startServer } from "./support/server.ts";
 import { newPath, openStore } from "./support/sqlite.ts";

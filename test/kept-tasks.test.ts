@@ -1,4 +1,5 @@
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { AgentService as FirstAgentService } from "../gen/agent/agent_pb.js";
 import { AgentService, ErrorInfoSchema } from "../src/contract/index.ts";
 import { type Agents, connect, createMemoryStore, defineAgent, type ServeOptions, Status, type Store } from "../src/index.ts";
 import { createTransport } from "../src/wire/index.ts";
@@ -188,6 +189,24 @@ describe.each(stores)("servers that share %s", (_name, open) => {
     await other.agents.cancel("t");
     expect((await failure(reader.next())).code).toBe(Code.Canceled);
     expect(await other.agents.get("t")).toMatchObject({ response: { content: `${first + 1}.0 ` } });
+  });
+
+  test("tell callers by the first contract, who cannot be told what is void, to ask again", async () => {
+    const store = await open();
+    const steps = createSteps({ restartable: true });
+    const [one, other] = [await startAt(store, { agents: [steps.agent] }), await startAt(store, { agents: [steps.agent] })];
+    const task = { taskId: "t", content: "x" };
+    const started = one.agents.stream(task, { resumeForMs: 0 })[Symbol.asyncIterator]();
+    expect((await started.next()).value?.text).toBe("1.0 ");
+    const first = createClient(FirstAgentService, createTransport({ baseUrl: other.server.url }));
+    const reader = first.streamResponse(task)[Symbol.asyncIterator]();
+    expect((await reader.next()).value?.text).toBe("1.0 ");
+    await Promise.all([one.server.close({ graceMs: 0 }), failure(started.next())]);
+    expect(await failure(reader.next())).toMatchObject({
+      code: Code.Unavailable,
+      rawMessage: expect.stringContaining("begins anew"),
+    });
+    await other.agents.cancel("t");
   });
 
   test("attach by the id alone; one that nobody has is NOT_FOUND", async () => {

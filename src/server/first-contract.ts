@@ -1,7 +1,8 @@
 import { create } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectError, HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import * as first from "../../gen/agent/agent_pb.js";
 import { type ConverseRequest, ConverseRequestSchema, Status, type TaskRequest, TaskRequestSchema } from "../contract/index.ts";
+import { unavailable } from "../core/index.ts";
 import type { createAgentService } from "./agent-service.ts";
 
 type Handlers = ReturnType<typeof createAgentService>;
@@ -27,7 +28,8 @@ export function createFirstContract(handlers: Handlers): ServiceImpl<typeof firs
     },
     async *streamResponse(request, context) {
       let index = 0;
-      for await (const { taskId, text, isFinal } of handlers.streamResponse(upgrade(request), context)) {
+      for await (const { taskId, text, isFinal, restartedFrom } of handlers.streamResponse(upgrade(request), context)) {
+        if (restartedFrom !== undefined && index > 0) throw begunAnew();
         if (text !== "" || isFinal) yield { taskId, text, isFinal, index: index++ };
       }
     },
@@ -38,6 +40,7 @@ export function createFirstContract(handlers: Handlers): ServiceImpl<typeof firs
 async function* converse(handlers: Handlers, requests: AsyncIterable<first.ConverseRequest>, context: HandlerContext) {
   let index = 0;
   for await (const { taskId, event } of handlers.converse(turns(requests), context)) {
+    if (event.case === "restartedFrom" && index > 0) throw begunAnew();
     if (event.case === "text") yield create(first.ConverseResponseSchema, { taskId, text: event.value, index: index++ });
     if (event.case !== "turnFinished") continue;
     const { status, error } = event.value;
@@ -45,6 +48,11 @@ async function* converse(handlers: Handlers, requests: AsyncIterable<first.Conve
     yield create(first.ConverseResponseSchema, { taskId, text, isFinal: true, index, status: downgradeStatus(status) });
     index = 0;
   }
+}
+
+/** This contract cannot say that what was sent is void. */
+function begunAnew(): ConnectError {
+  return unavailable("the server that ran the task died, and its agent begins anew; ask again", 1_000);
 }
 
 async function* turns(requests: AsyncIterable<first.ConverseRequest>): AsyncGenerator<ConverseRequest> {
