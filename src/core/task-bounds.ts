@@ -10,6 +10,8 @@ export const taskBounds = {
   awayPatienceMs: 30_000,
   /** How long CancelTask waits for the server that runs the task. */
   cancelPatienceMs: 10_000,
+  /** How long a caller that says that it leaves may take to seem lost. */
+  leavingPatienceMs: 5_000,
   /** How long a note to another server is there, unless it is renewed. */
   noteTtlMs: 15_000,
   /** How often the agent of a task, one that is restartable, begins anew: the task may be what kills its servers. */

@@ -40,9 +40,9 @@ export function createAgentService({ runtime, access, idle }: AgentServiceOption
       const record = await runtime.find(taskId, access.callerOf(context));
       return create(GetTaskResponseSchema, { task: describeTask(record) });
     },
-    async cancelTask({ taskId }, context) {
+    async cancelTask({ taskId, leaving }, context) {
       validateTaskId(taskId, runtime.limits);
-      const record = await runtime.cancel(taskId, access.callerOf(context));
+      const record = await runtime.cancel(taskId, access.callerOf(context), { leaving });
       return create(CancelTaskResponseSchema, { task: describeTask(record) });
     },
     async listTasks({ pageSize, pageToken }, context) {

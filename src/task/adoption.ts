@@ -49,7 +49,7 @@ export class Adoption {
 
   /** Follows the server that runs a task, or takes over from it. Who asked holds the record when this is over, and may be gone by then. */
   async #adopt(loaded: LoadedTask, identity: CallerIdentity): Promise<void> {
-    const hold = loaded.record.hold();
+    const hold = loaded.record.attendance.hold();
     try {
       await this.#followOrClaim(loaded, identity);
     } finally {
@@ -90,7 +90,7 @@ export class Adoption {
   /** Never throws. */
   readopted(loaded: LoadedTask, identity: CallerIdentity): void {
     const { record } = loaded;
-    if (!record.isAttended) return;
+    if (!record.attendance.isAny) return;
     this.#adopt(loaded, identity).catch((thrown: unknown) => record.fail(ConnectError.from(thrown), { isEnd: false }));
   }
 

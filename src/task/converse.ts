@@ -62,7 +62,7 @@ async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: Tur
     return;
   }
   let record = submitted;
-  let hold = record.hold();
+  let hold = record.attendance.hold();
   try {
     for (let from = 0; ; ) {
       turns.current = record;
@@ -75,7 +75,7 @@ async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: Tur
       if (results === undefined) break;
       if (results.length === 0) continue; // cancelled while it waited: its last event is in the log
       record = await runtime.submit(create(TaskRequestSchema, { taskId: record.id, toolResults: results }), caller);
-      const next = record.hold();
+      const next = record.attendance.hold();
       hold.release();
       hold = next;
     }

@@ -71,7 +71,7 @@ export class Follower {
 
   /** Who has been given the record has not held it yet, when it came in the turn in which another let go of it. */
   #endUnattended(): void {
-    if (!this.record.isAttended) this.end();
+    if (!this.record.attendance.isAny) this.end();
   }
 
   /** While somebody waits here, the task must not count as abandoned there. */

@@ -29,6 +29,18 @@ export async function cancelKept(record: TaskRecord, parts: CancelParts): Promis
   else await cancelElsewhere(record, parts.journal);
 }
 
+/** Tells the server that runs a task that one caller does not come back. @throws ConnectError what the store throws. */
+export async function leaveKept(record: TaskRecord, { journal }: CancelParts): Promise<void> {
+  if (record.log.settled) return;
+  if (record.run !== undefined || record.attendance.isAny) record.attendance.callerLeft();
+  else {
+    const { store, runner } = journal;
+    const task = taskLogName(record.caller, record.id);
+    await leaveNote({ store, to: journal.runnerOf(record), wish: "leave", task, from: runner.id, isShort: true });
+    record.attendance.hold().release(); // it need not be followed here
+  }
+}
+
 /** One that waits for tool results, and runs nowhere. */
 async function cancelWaiting(record: TaskRecord, { table, journal, ready }: CancelParts): Promise<void> {
   await ready();
@@ -40,7 +52,7 @@ async function cancelWaiting(record: TaskRecord, { table, journal, ready }: Canc
 }
 
 async function cancelElsewhere(record: TaskRecord, journal: Journal): Promise<void> {
-  const hold = record.hold();
+  const hold = record.attendance.hold();
   const task = taskLogName(record.caller, record.id);
   const { store, runner } = journal;
   const note = await leaveNote({ store, to: journal.runnerOf(record), wish: "cancel", task, from: runner.id });

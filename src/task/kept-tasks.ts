@@ -11,14 +11,14 @@ import type { Caller } from "./caller.ts";
 import { taskLogName } from "./entries.ts";
 import { Executor } from "./executor.ts";
 import { Journal } from "./journal.ts";
-import { cancelKept } from "./kept-cancel.ts";
+import { cancelKept, leaveKept } from "./kept-cancel.ts";
 import { KeptConversations } from "./kept-conversations.ts";
 import { Posts } from "./posts.ts";
 import type { TaskRecord } from "./record.ts";
 import { Retention } from "./retention.ts";
 import { listTasks } from "./task-list.ts";
 import type { TaskWriter } from "./task-writer.ts";
-import { agentToContinue, attach, createRecord, type TaskParts, type Tasks, unknownTask } from "./tasks.ts";
+import { agentToContinue, attach, type CancelOptions, createRecord, type TaskParts, type Tasks, unknownTask } from "./tasks.ts";
 import { alreadyGiven } from "./tool-answers.ts";
 import { settled } from "./wait-settled.ts";
 
@@ -91,13 +91,17 @@ export class KeptTasks implements Tasks {
 
   async find(taskId: string, identity: CallerIdentity): Promise<TaskRecord> {
     const record = await this.#known(taskId, identity);
-    if (record.source !== undefined) record.hold().release(); // one look is enough; if somebody waits for it, it stays
+    if (record.source !== undefined) record.attendance.hold().release(); // one look is enough; if somebody waits for it, it stays
     return record;
   }
 
-  async cancel(taskId: string, identity: CallerIdentity): Promise<TaskRecord> {
+  async cancel(taskId: string, identity: CallerIdentity, { leaving = false }: CancelOptions): Promise<TaskRecord> {
     const record = await this.#known(taskId, identity);
-    await cancelKept(record, { table: this.#parts.table, journal: this.#journal, ready: () => this.#ready() });
+    await (leaving ? leaveKept : cancelKept)(record, {
+      table: this.#parts.table,
+      journal: this.#journal,
+      ready: () => this.#ready(),
+    });
     return record;
   }
 

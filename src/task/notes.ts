@@ -4,7 +4,7 @@ import { createBackoff, type Due, taskBounds, timers } from "../core/index.ts";
 import { isLeaseHeld, isLeaseLost, type Lease, type Store } from "../store/index.ts";
 
 /** What one server asks of another that runs a task. */
-export type Wish = "attend" | "cancel";
+export type Wish = "attend" | "cancel" | "leave";
 
 /** Where a wish is left: leases, which end with whoever left them. */
 interface NoteInit {
@@ -16,6 +16,8 @@ interface NoteInit {
   readonly task: string;
   /** The server that asks. */
   readonly from: string;
+  /** It ends by itself. Default false: it is there until it is withdrawn. */
+  readonly isShort?: boolean;
 }
 
 const notesPrefix = "note/";
@@ -27,25 +29,36 @@ export interface Note {
 }
 
 /** Leaves a wish. @throws ConnectError what the store throws. */
-export async function leaveNote({ store, to, wish, task, from }: NoteInit): Promise<Note> {
+export async function leaveNote({ store, to, wish, task, from, isShort = false }: NoteInit): Promise<Note> {
   const key = `${notesPrefix}${to}/${wish}/${from}/${task}`;
-  let renewal: Due | undefined;
+  let due: Due | undefined;
   let isOver = false;
-  const lease = await take(store, key);
-  const renewLater = () => {
-    if (!isOver) renewal = timers.schedule(taskBounds.noteTtlMs / 3, renew);
+  let lease = await take(store, key);
+  const later = (ms: number) => {
+    if (!isOver && !isShort) due = timers.schedule(ms, () => void hold().catch(() => later(retryMs)));
   };
-  const renew = () =>
-    void lease?.renew().then(renewLater, (thrown: unknown) => (isLeaseLost(thrown) ? undefined : renewLater()));
-  if (lease !== undefined) renewLater();
+  const hold = async () => {
+    if (lease === undefined) lease = await take(store, key);
+    else await lease.renew().catch(forget);
+    if (isOver) await lease?.release();
+    later(lease === undefined ? retryMs : taskBounds.noteTtlMs / 3);
+  };
+  const forget = (thrown: unknown) => {
+    if (!isLeaseLost(thrown)) throw thrown;
+    lease = undefined;
+  };
+  later(lease === undefined ? retryMs : taskBounds.noteTtlMs / 3);
   return {
     async withdraw() {
       isOver = true;
-      renewal?.cancel();
+      due?.cancel();
       await lease?.release().catch(() => {}); // it ends in its time
     },
   };
 }
+
+/** After which a wish is left that could not be: the same one of this server was just being taken back, or the store was away. */
+const retryMs = 200;
 
 /** Undefined when the same wish of the same server is there. */
 async function take(store: Store, key: string): Promise<Lease | undefined> {
@@ -77,7 +90,7 @@ export async function readNotes(
       for await (const change of store.watch(prefix, { signal })) {
         if (change.case === "current") continue;
         const [, wish = "", from = "", task = ""] = /^([^/]+)\/([^/]+)\/(.+)$/.exec(change.key.slice(prefix.length)) ?? [];
-        if (wish !== "attend" && wish !== "cancel") continue;
+        if (wish !== "attend" && wish !== "cancel" && wish !== "leave") continue;
         if (change.case === "put") listener.left(wish, task, from);
         else listener.withdrawn(wish, task, from);
       }

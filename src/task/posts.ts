@@ -3,11 +3,12 @@ import type { Logger } from "pino";
 import { createBackoff, timers, unavailable } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import { isLengthConflict } from "../store/index.ts";
+import type { Hold } from "./attendance.ts";
 import { taskLogName, writeStep } from "./entries.ts";
 import type { Executor } from "./executor.ts";
 import type { Journal } from "./journal.ts";
 import { readNotes } from "./notes.ts";
-import type { Hold, TaskRecord } from "./record.ts";
+import type { TaskRecord } from "./record.ts";
 import type { RunInit } from "./run.ts";
 import type { TaskWriter } from "./task-writer.ts";
 import { callerCancelled, type TaskParts } from "./tasks.ts";
@@ -81,10 +82,11 @@ export class Posts {
       left: (wish: string, task: string, from: string) => {
         const post = this.#posts.get(task);
         if (wish === "cancel") post?.record.stop(callerCancelled());
-        else if (post !== undefined && !post.attended.has(from)) post.attended.set(from, post.record.hold());
+        else if (wish === "leave") post?.record.attendance.callerLeft();
+        else if (post !== undefined && !post.attended.has(from)) post.attended.set(from, post.record.attendance.hold());
       },
       withdrawn: (wish: string, task: string, from: string) => {
-        if (wish === "cancel") return;
+        if (wish !== "attend") return;
         const attended = this.#posts.get(task)?.attended;
         attended?.get(from)?.release(true);
         attended?.delete(from);
@@ -96,7 +98,7 @@ export class Posts {
   /** Another server has the task: what it appends counts. */
   overtaken(record: TaskRecord): void {
     const post = this.#withdraw(record, unavailable("another server has taken the task over", 1_000));
-    if (post === undefined || !record.isAttended) return;
+    if (post === undefined || !record.attendance.isAny) return;
     this.#options.readopt(record, { identity: post.init.identity, runner: post.runner });
   }
 

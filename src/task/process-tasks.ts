@@ -10,7 +10,16 @@ import { Executor } from "./executor.ts";
 import type { TaskRecord } from "./record.ts";
 import type { TaskRun } from "./run.ts";
 import { withoutAnswer } from "./task-list.ts";
-import { agentToContinue, attach, callerCancelled, createRecord, type TaskParts, type Tasks, unknownTask } from "./tasks.ts";
+import {
+  agentToContinue,
+  attach,
+  type CancelOptions,
+  callerCancelled,
+  createRecord,
+  type TaskParts,
+  type Tasks,
+  unknownTask,
+} from "./tasks.ts";
 import { alreadyGiven } from "./tool-answers.ts";
 
 /** Tasks that end with the process. Nothing here waits. */
@@ -48,9 +57,10 @@ export class ProcessTasks implements Tasks {
     return record;
   }
 
-  cancel(taskId: string, identity: CallerIdentity): TaskRecord {
+  cancel(taskId: string, identity: CallerIdentity, { leaving = false }: CancelOptions): TaskRecord {
     const record = this.find(taskId, identity);
-    record.stop(callerCancelled());
+    if (leaving) record.attendance.callerLeft();
+    else record.stop(callerCancelled());
     return record;
   }
 

@@ -30,9 +30,9 @@ function answerWhenSettled(record: TaskRecord, caller: Caller): TaskResponse | P
     };
     const forget = caller.onLeave((reason) => {
       reject(reason); // first: leaving may end the task with another reason
-      record.leave(settled, caller.isLost && record.namesTask); // who has no name for it cannot come back
+      record.attendance.leave(settled, caller.isLost && record.namesTask); // who has no name for it cannot come back
     });
-    record.attend(settled);
+    record.attendance.attend(settled);
   });
 }
 
@@ -49,7 +49,7 @@ function answerOf(record: TaskRecord): TaskResponse {
  */
 export async function* streamTask(runtime: TaskRuntime, request: TaskRequest, caller: Caller): AsyncGenerator<TokenChunk> {
   const record = await runtime.submit(request, caller);
-  const hold = record.hold();
+  const hold = record.attendance.hold();
   try {
     checkRange(record, request.fromIndex);
     for await (const entry of record.log.read(request.fromIndex, caller.signal)) {

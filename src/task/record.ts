@@ -7,8 +7,9 @@ import {
   type ToolDefinition,
   type ToolResult,
 } from "../contract/index.ts";
-import { cancelled, type Due, Few, type Finish, type Limits, type TaskEvent, timers } from "../core/index.ts";
+import { cancelled, type Finish, type Limits, type TaskEvent } from "../core/index.ts";
 import type { Addition } from "./additions.ts";
+import { Attendance } from "./attendance.ts";
 import { type KeptEvent, TaskLog } from "./log.ts";
 import { statusOfError, taskEndedTrailer } from "./status.ts";
 import { openToolCalls, toolResults } from "./tool-calls.ts";
@@ -16,8 +17,7 @@ import { openToolCalls, toolResults } from "./tool-calls.ts";
 /** Times are kept from here on: V8 makes an object of a number as big as a date. */
 const epochMs = Date.now();
 
-/** Told that a task has settled. */
-type Attendant = () => void;
+const nobodyWaits = "no caller waits for the task any more";
 
 /** What a task and all that it called have spent. */
 type Spent = Pick<Spending, "tokens" | "calls">;
@@ -32,12 +32,6 @@ interface Run {
   end(): void;
   /** Tells all that it has left running why it is over. */
   abort(error: ConnectError): void;
-}
-
-/** A caller that waits. */
-export interface Hold {
-  /** Lets go. @param isLost its connection broke: it may come back. Default: it has had enough. */
-  release(isLost?: boolean): void;
 }
 
 /** Brings the events of a task that runs elsewhere. */
@@ -99,13 +93,10 @@ export class TaskRecord {
   readonly namesTask: boolean;
   #metadata: Readonly<Record<string, string>> | undefined;
   #tools: readonly ToolDefinition[] | undefined;
-  #holders = 0;
-  /** Comes when nobody has come back. */
-  #abandonment: Due | undefined;
+  #attendance: Attendance | undefined;
   readonly #abandonAfterMs: number;
   /** Where its events come from, when it runs on another server. */
   source: Source | undefined;
-  #attendants: Few<Attendant> | undefined;
 
   constructor({ id, caller, agent, request, createTimeMs = Date.now(), limits, onSettle }: TaskRecordInit) {
     this.id = id;
@@ -151,53 +142,28 @@ export class TaskRecord {
     return this.finish?.status ?? Status.RUNNING;
   }
 
-  /** Counts a caller that waits for the task. */
-  hold(): Hold {
-    this.#arrive();
-    let held = true;
-    const release = (isLost = false) => {
-      if (held) this.#depart(isLost);
-      held = false;
-    };
-    return { release };
-  }
-
-  /** Calls back once, when the task settles; until then the attendant holds it, like {@link hold}. */
-  attend(attendant: Attendant): void {
-    this.#arrive();
-    this.#attendants ??= new Few();
-    this.#attendants.add(attendant);
-  }
-
-  /** Lets go of the task before it settles. @param isLost as of {@link Hold.release}. */
-  leave(attendant: Attendant, isLost: boolean): void {
-    if (this.#attendants?.delete(attendant)) this.#depart(isLost);
-  }
-
-  /** True while somebody waits for it. */
-  get isAttended(): boolean {
-    return this.#holders > 0;
-  }
-
-  #arrive(): void {
-    this.#holders++;
-    this.#abandonment?.cancel();
-    this.#abandonment = undefined;
+  /** Who waits for it. Made when somebody does. */
+  get attendance(): Attendance {
+    this.#attendance ??= new Attendance({
+      abandonAfterMs: this.#abandonAfterMs,
+      unattended: (isLost) => this.#unattended(isLost),
+      abandoned: (hasLeft) => this.#abandoned(hasLeft),
+    });
+    return this.#attendance;
   }
 
   /** When the last one has gone, a task that is not detached is cancelled, or waits for a while for one to come back. */
-  #depart(isLost: boolean): void {
-    this.#holders--;
-    if (this.#holders > 0 || this.log.ended) return;
+  #unattended(isLost: boolean): boolean {
+    if (this.log.ended) return false;
     if (this.run === undefined) this.source?.unattended(isLost);
-    else if (this.detached) return;
-    else if (isLost) this.#abandonment = timers.schedule(this.#abandonAfterMs, () => this.#abandon());
-    else this.stop(cancelled("no caller waits for the task any more"));
+    else if (!this.detached && !isLost) this.stop(cancelled(nobodyWaits));
+    return this.run !== undefined && !this.detached && isLost;
   }
 
-  #abandon(): void {
-    if (this.#holders > 0 || this.detached) return;
-    this.stop(cancelled(`no caller came back within ${this.#abandonAfterMs} ms after the last one's connection broke`));
+  #abandoned(hasLeft: boolean): void {
+    if (this.detached) return;
+    const absent = `no caller came back within ${this.#abandonAfterMs} ms after the last one's connection broke`;
+    this.stop(cancelled(hasLeft ? nobodyWaits : absent));
   }
 
   /** Adds what the agent yields. @throws ConnectError RESOURCE_EXHAUSTED when the log is full. */
@@ -250,12 +216,7 @@ export class TaskRecord {
     if (!this.namesTask && this.status !== Status.REQUIRES_TOOL_CALL) this.#forgetQuestion();
     this.#onSettle(this);
     this.run = undefined;
-    const attendants = this.#attendants;
-    this.#attendants = undefined;
-    attendants?.forEach((settled) => {
-      this.#holders--;
-      settled();
-    });
+    this.#attendance?.settled();
   }
 
   /** A task that is continued has several runs. */

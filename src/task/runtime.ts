@@ -10,7 +10,7 @@ import type { Host } from "./place.ts";
 import { ProcessTasks } from "./process-tasks.ts";
 import type { TaskRecord } from "./record.ts";
 import { TaskTable } from "./table.ts";
-import type { TaskParts, Tasks } from "./tasks.ts";
+import type { CancelOptions, TaskParts, Tasks } from "./tasks.ts";
 import { validateTaskRequest } from "./validate.ts";
 
 const drainingRetryMs = 1_000;
@@ -71,8 +71,8 @@ export class TaskRuntime {
   }
 
   /** Stops a task of this caller; one that has ended stays as it is. @throws ConnectError as {@link find}. */
-  cancel(taskId: string, identity: CallerIdentity): TaskRecord | Promise<TaskRecord> {
-    return this.#tasks.cancel(taskId, identity);
+  cancel(taskId: string, identity: CallerIdentity, options: CancelOptions = {}): TaskRecord | Promise<TaskRecord> {
+    return this.#tasks.cancel(taskId, identity, options);
   }
 
   /** One page of a caller's tasks, in the order of their ids. @throws ConnectError as {@link find}. */

@@ -19,7 +19,7 @@ export interface Tasks {
   /** @throws ConnectError NOT_FOUND when the caller has no such task, or it has been forgotten. */
   find(taskId: string, identity: CallerIdentity): TaskRecord | Promise<TaskRecord>;
   /** Stops a task; one that has ended stays as it is. @throws ConnectError as {@link find}. */
-  cancel(taskId: string, identity: CallerIdentity): TaskRecord | Promise<TaskRecord>;
+  cancel(taskId: string, identity: CallerIdentity, options: CancelOptions): TaskRecord | Promise<TaskRecord>;
   /** One page of a caller's tasks, by id. */
   list(identity: CallerIdentity, page: { after: string; limit: number }): Task[] | Promise<Task[]>;
   /** Frees what is over its time. */
@@ -28,6 +28,11 @@ export interface Tasks {
   stopAll(reason: ConnectError): void;
   /** Lets go of what they are kept in. */
   close(): Promise<void>;
+}
+
+export interface CancelOptions {
+  /** One caller leaves; others may still wait. Default false: the task is stopped for all. */
+  readonly leaving?: boolean;
 }
 
 /** What all that hold tasks work with. */

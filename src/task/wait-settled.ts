@@ -10,10 +10,10 @@ export function settled(record: TaskRecord, timeoutMs?: number): Promise<boolean
       resolve(true);
     };
     const late = () => {
-      record.leave(attendant, true);
+      record.attendance.leave(attendant, true);
       resolve(false);
     };
     const due = timeoutMs === undefined ? undefined : timers.schedule(timeoutMs, late);
-    record.attend(attendant);
+    record.attendance.attend(attendant);
   });
 }

@@ -36,7 +36,7 @@ export function connect(options: string | ConnectOptions = {}): AgentCalls {
     interceptors: [networkFailures],
     ...(fetch !== undefined && { fetch }),
   });
-  return createAgentCalls(transport, defaults, { cancelsByCall: true });
+  return createAgentCalls(transport, defaults);
 }
 
 function asOptions(options: string | ConnectOptions): ConnectOptions {

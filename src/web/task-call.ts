@@ -7,11 +7,6 @@ import { resumingAnswer, resumingStream } from "./resume.ts";
 /** What is known of a transport. */
 export interface TransportTraits {
   /**
-   * True when a server cannot tell a caller that leaves a call from one whose connection breaks, so that it has to be told by CancelTask.
-   * Default false: HTTP/2 resets streams.
-   */
-  readonly cancelsByCall?: boolean;
-  /**
    * True for what a call failed with when its connection broke after it had been sent. Default: nobody knows, and a call of which nothing has
    * arrived is not made again.
    */
@@ -33,8 +28,6 @@ export class TaskCall {
   readonly #init: TaskCallInit;
   readonly #reader = new AbortController();
   readonly #signal: AbortSignal;
-  /** A call of it is open: to end that stops the task, where the transport can tell. */
-  #isOpen = false;
 
   constructor(client: Client<typeof AgentService>, init: TaskCallInit) {
     this.#client = client;
@@ -48,7 +41,7 @@ export class TaskCall {
     let isOver = false;
     try {
       const answer = await resumingAnswer(
-        (timeoutMs) => this.#open(() => this.#client.processTask(request, this.#wire(timeoutMs))),
+        (timeoutMs) => this.#client.processTask(request, this.#wire(timeoutMs)),
         this.#resume,
       );
       isOver = true;
@@ -66,7 +59,7 @@ export class TaskCall {
     try {
       yield* resumingStream(({ fromIndex, hasBegun, timeoutMs }) => {
         const asked = hasBegun ? { taskId, fromIndex, detached: request.detached ?? false } : request;
-        return this.#hold(this.#client.streamResponse(asked, this.#wire(timeoutMs)));
+        return this.#client.streamResponse(asked, this.#wire(timeoutMs));
       }, this.#resume);
       isLeft = false;
     } catch (thrown) {
@@ -98,34 +91,13 @@ export class TaskCall {
     return callOptionsOf({ ...options, timeoutMs: timeoutMs ?? 0, signal: this.#signal }, defaults); // 0: none, whatever the default is
   }
 
-  /** Notes whether a call is open, up to the signal's end. */
-  async #open<T>(call: () => Promise<T>): Promise<T> {
-    this.#isOpen = true;
-    try {
-      return await call();
-    } finally {
-      if (!this.#signal.aborted) this.#isOpen = false;
-    }
-  }
-
-  async *#hold<T>(messages: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
-    this.#isOpen = true;
-    try {
-      for await (const message of messages) yield message;
-      this.#isOpen = false;
-    } catch (thrown) {
-      if (!this.#signal.aborted) this.#isOpen = false;
-      throw thrown;
-    }
-  }
-
-  /** Tells the server where the end of the call does not. */
+  /** Tells the server: where HTTP/1.1 or a proxy is between, the end of the call alone looks like a connection that broke. */
   #stop(): void {
-    const { request, options, defaults, traits } = this.#init;
-    if (request.detached === true || (this.#isOpen && traits.cancelsByCall !== true)) return;
+    const { request, options, defaults } = this.#init;
+    if (request.detached === true) return;
     const { signal: _, timeoutMs: __, ...rest } = options;
     const wire = callOptionsOf({ ...rest, timeoutMs: stopTimeoutMs }, defaults);
-    this.#client.cancelTask({ taskId: request.taskId ?? "" }, wire).catch(() => {}); // it is abandoned in its time
+    this.#client.cancelTask({ taskId: request.taskId ?? "", leaving: true }, wire).catch(() => {}); // it is abandoned in its time
   }
 }
 

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
-import type { ServiceImpl } from "@connectrpc/connect";
-import { defineAgent } from "../../src/index.ts";
+import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
+import { createMemoryStore, defineAgent } from "../../src/index.ts";
 import { createGate, echo } from "../support/agents.ts";
 import { startServer } from "../support/server.ts";
 import { Wire } from "../support/wire-service.ts";
@@ -24,6 +24,7 @@ const text = (value: string) => create(StringValueSchema, { value });
 /** Starts them; they end with the test file. */
 export async function startReplicas(): Promise<Replicas> {
   let gate = closeGate();
+  const store = createMemoryStore();
   const start = async (name: string) => {
     const where = defineAgent({
       name: "where",
@@ -38,7 +39,9 @@ export async function startReplicas(): Promise<Replicas> {
         return gate.agent.run(task, ctx);
       },
     });
-    const { port } = await startServer({ agents: [echo, where, gated], services: (router) => router.service(Wire, wire) });
+    const services = (router: ConnectRouter) => router.service(Wire, wire);
+    const limits = { abandonAfterMs: 500 }; // nginx closes the connection where a caller cancels
+    const { port } = await startServer({ agents: [echo, where, gated], store, limits, services });
     return `127.0.0.1:${port}`;
   };
   return {

@@ -376,6 +376,14 @@ export declare type CancelTaskRequest = Message<"agent.v1.CancelTaskRequest"> & 
    * @generated from field: string task_id = 1;
    */
   taskId: string;
+
+  /**
+   * The caller leaves, as if it had reset its stream: the task is stopped when nobody else waits for it and it is not detached. For callers whose
+   * resets do not arrive: over HTTP/1.1, and through proxies that close connections instead, a caller that leaves looks like one whose connection broke.
+   *
+   * @generated from field: bool leaving = 2;
+   */
+  leaving: boolean;
 };
 
 /**
