@@ -76,14 +76,19 @@ export class Adoption {
     });
   }
 
+  /** While a claim is asked for, another server may have taken the task over, and given the claim back. */
   async #claim(follower: Follower, loaded: LoadedTask, identity: CallerIdentity): Promise<void> {
-    const claim = await this.#options.journal.takeOver(loaded.runner);
-    if (claim === undefined) return;
-    follower.end();
-    try {
-      await this.#takeOver({ ...loaded, runner: follower.runner }, identity);
-    } finally {
-      await claim.release().catch(() => {}); // it ends in its time
+    for (;;) {
+      const { runner } = follower;
+      const claim = await this.#options.journal.takeOver(runner);
+      if (claim === undefined) return;
+      try {
+        if (follower.runner !== runner) continue;
+        follower.end();
+        return await this.#takeOver({ ...loaded, runner }, identity);
+      } finally {
+        await claim.release().catch(() => {}); // it ends in its time
+      }
     }
   }
 

@@ -93,7 +93,7 @@ export class Follower {
     for (;;) {
       try {
         for await (const bytes of store.read(name, number, { follow: true, signal })) {
-          if (this.#take(number, bytes)) return;
+          if (signal.aborted || this.#take(number, bytes)) return; // the record may be another's by now
           number++;
           giveUpMs = Number.POSITIVE_INFINITY;
         }
