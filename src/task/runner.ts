@@ -23,6 +23,11 @@ export interface RunnerListener {
   current(living: ReadonlySet<string>): void;
 }
 
+interface Claim {
+  readonly lease: Promise<Lease | undefined>;
+  users: number;
+}
+
 /**
  * This process, to those that share its store: one lease for all tasks that it runs. A task whose runner's key can be taken has lost its server.
  *
@@ -36,6 +41,8 @@ export class Runner {
   #taking: Promise<void> | undefined;
   #renewal: Due | undefined;
   #closed = false;
+  /** Keys of other runners, while this server takes over from them. */
+  readonly #claims = new Map<string, Claim>();
   readonly #backoff = createBackoff({ initialMs: 100, maxMs: 1_000 });
 
   constructor(options: RunnerOptions) {
@@ -69,12 +76,32 @@ export class Runner {
   }
 
   /**
-   * Takes over from another runner, whose lease has to be over for that, so that it can never renew it.
+   * Takes over from another runner, whose lease has to be over for that, so that it can never renew it. What this server takes over from it at the
+   * same time shares its key.
    *
    * @returns what gives its key back when all is done; undefined while it lives.
    * @throws ConnectError what the store throws.
    */
-  async takeOver(id: string): Promise<Lease | undefined> {
+  async takeOver(id: string): Promise<Pick<Lease, "release"> | undefined> {
+    const claim = this.#claims.get(id) ?? { lease: this.#claim(id), users: 0 };
+    this.#claims.set(id, claim);
+    claim.users++;
+    const leave = async () => {
+      if (--claim.users > 0) return;
+      this.#claims.delete(id);
+      await (await claim.lease)?.release();
+    };
+    try {
+      if ((await claim.lease) !== undefined) return { release: leave };
+    } catch (thrown) {
+      await leave().catch(() => {});
+      throw thrown;
+    }
+    await leave();
+    return undefined;
+  }
+
+  async #claim(id: string): Promise<Lease | undefined> {
     try {
       return await this.#options.store.lease(runnersPrefix + id, nothing, leaseTerm);
     } catch (thrown) {

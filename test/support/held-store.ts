@@ -3,8 +3,8 @@ import type { Store } from "../../src/store/index.ts";
 /** A store that can keep its answers back. */
 export interface HeldStore {
   readonly store: Store;
-  /** From now on appends are taken, and nobody hears of it. Settles when one has been. */
-  hold(): Promise<void>;
+  /** From now on appends are taken, and nobody hears of it. Settles when so many have been. Default 1. */
+  hold(count?: number): Promise<void>;
   /** Gives the answers that were kept back. */
   release(): void;
 }
@@ -23,12 +23,15 @@ export function holdAnswers(store: Store): HeldStore {
         return length;
       },
     },
-    hold() {
+    hold(count = 1) {
+      let left = count;
       held = new Promise<void>((resolve) => {
         release = resolve;
       });
       return new Promise<void>((resolve) => {
-        taken = resolve;
+        taken = () => {
+          if (--left === 0) resolve();
+        };
       });
     },
     release() {

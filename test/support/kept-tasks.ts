@@ -41,9 +41,9 @@ export function reach({ url }: Server): Agents {
 export const task = { taskId: "t-1", content: "x" };
 
 /** @param begun called with what a run says first. */
-export async function textOf(agents: Agents, begun: (run: string) => void = () => {}): Promise<string> {
+export async function textOf(agents: Agents, begun: (run: string) => void = () => {}, asked = task): Promise<string> {
   let text = "";
-  for await (const chunk of agents.stream(task)) {
+  for await (const chunk of agents.stream(asked)) {
     if (chunk.text.startsWith("run")) begun(chunk.text);
     text += chunk.text;
   }
