@@ -78,42 +78,45 @@ test("who asks for a task that is about to be taken over does it no harm", async
   expect(runs).toHaveLength(2);
 });
 
-test("who asks for a task while another server gives back the key of the one that ran it does not wait for ever", async () => {
-  const { agent, open } = createCounting();
-  const store = createMemoryStore();
-  const changes = watch(store);
-  const first = await startServer({ agents: [agent], store });
-  const seen = createTally();
-  void textOf(reach(first), seen.note).catch(() => {}); // its server closes
-  await seen.times("run 1", 1);
-  const key = await changes.next("runner/", "put");
-  await first.close({ graceMs: 0 });
-  const lease = await store.lease(key, new Uint8Array(), 60_000);
-  let refused = () => {};
-  const refusal = new Promise<void>((resolve) => {
-    refused = resolve;
-  });
-  let tell = () => {};
-  const told = new Promise<void>((resolve) => {
-    tell = resolve;
-  });
-  const late: Store = {
-    ...store,
-    lease: (asked, ...rest) =>
-      store.lease(asked, ...rest).catch(async (thrown: unknown) => {
-        if (asked === key) refused();
-        if (asked === key) await told;
-        throw thrown;
-      }),
-  };
-  const read = textOf(await serve(agent, late), seen.note);
-  await refusal;
-  await lease.release();
-  await changes.next("note/", "delete"); // so it has heard that the key is free
-  tell();
-  open();
-  expect(await read).toBe("run 1run 2, whole");
-});
+test.each(["another server gives back its key", "the answer that its key is free comes late"])(
+  "a task whose server is gone is taken over, and once, while %s",
+  async (how) => {
+    const { agent, open } = createCounting();
+    const store = createMemoryStore();
+    const changes = watch(store);
+    const first = await startServer({ agents: [agent], store });
+    const seen = createTally();
+    void textOf(reach(first), seen.note).catch(() => {}); // its server closes
+    await seen.times("run 1", 1);
+    const key = await changes.next("runner/", "put");
+    await first.close({ graceMs: 0 });
+    const lease = how.startsWith("another") ? await store.lease(key, new Uint8Array(), 60_000) : undefined;
+    let answered = () => {};
+    const answer = new Promise<void>((resolve) => {
+      answered = resolve;
+    });
+    let tell = () => {};
+    const told = new Promise<void>((resolve) => {
+      tell = resolve;
+    });
+    const late: Store = {
+      ...store,
+      lease: (asked, ...rest) =>
+        store.lease(asked, ...rest).finally(async () => {
+          if (asked !== key) return;
+          answered();
+          await told;
+        }),
+    };
+    const read = textOf(await serve(agent, late), seen.note);
+    await answer;
+    await lease?.release();
+    await changes.next("note/", "delete"); // so it has heard that the one that ran it is gone
+    tell();
+    open();
+    expect(await read).toBe("run 1run 2, whole");
+  },
+);
 
 test("all tasks of a server that is gone are taken over together, not one after another", async () => {
   const { agent } = createCounting();

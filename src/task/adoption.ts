@@ -60,9 +60,10 @@ export class Adoption {
   async #followOrClaim(loaded: LoadedTask, identity: CallerIdentity): Promise<void> {
     const { record } = loaded;
     const name = taskLogName(record.caller, record.id);
+    for (let other = this.#claims.get(name); other !== undefined; other = this.#claims.get(name)) await other;
+    if (record.run !== undefined || record.log.settled) return; // this record has been taken over meanwhile: to follow it would double its events
     // followed first, so that the end of its server between the two is not missed
     const follower = this.#follow(loaded, identity);
-    for (let other = this.#claims.get(name); other !== undefined; other = this.#claims.get(name)) await other;
     if (this.#options.posts.has(name)) return; // it runs here, on another record
     const claim = this.#claim(follower, loaded, identity);
     const over = claim.catch(() => {}).finally(() => this.#claims.delete(name));
