@@ -22,6 +22,7 @@ export interface Fault {
   readonly name: string;
   /** What is done, and what has to come out. */
   readonly title: string;
-  /** Takes less than a minute. */
+  /** How long it may take. Default: a minute. */
+  readonly boundMs?: number;
   run(run: Run): Promise<Verdict>;
 }

@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 /** Milliseconds, from the time at which each call was meant to start. */
 export interface Latencies {
   readonly p50: number;
+  readonly p95: number;
   readonly p99: number;
   readonly max: number;
 }
@@ -31,5 +32,5 @@ export async function latenciesOf(
 export function summaryOf(latenciesMs: readonly number[]): Latencies {
   const sorted = latenciesMs.toSorted((one, other) => one - other);
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-  return { p50: at(0.5), p99: at(0.99), max: at(1) };
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
 }

@@ -92,7 +92,7 @@ async function discovers({ client, registry, say }: Scene, { agents, capability 
   await latenciesOf(discover, { callsPerSecond: discoversPerSecond, durationMs: warmUpMs });
   const p99s: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    let latencies: Latencies = { p50: 0, p99: 0, max: 0 };
+    let latencies: Latencies = { p50: 0, p95: 0, p99: 0, max: 0 };
     const { waited } = await during(registry, async () => {
       latencies = await latenciesOf(discover, { callsPerSecond: discoversPerSecond, durationMs: roundMs });
     });

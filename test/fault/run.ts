@@ -4,6 +4,7 @@ import { cancelChain } from "./cancel-chain.ts";
 import { certificateRotation } from "./certificate-rotation.ts";
 import { failingReplica } from "./failing-replica.ts";
 import type { Fault } from "./fault.ts";
+import { killSqlite } from "./kill-sqlite.ts";
 import { leaseExpiry } from "./lease-expiry.ts";
 import { createProcesses } from "./processes.ts";
 import { registryDown } from "./registry-down.ts";
@@ -24,10 +25,11 @@ const faults: readonly Fault[] = [
   registryDown,
   cancelChain,
   certificateRotation,
+  killSqlite,
 ];
 
-/** Whatever hangs, the run ends. */
-const wholeRunMs = 60_000;
+/** Whatever hangs, the run ends, unless a fault says otherwise. */
+const defaultBoundMs = 60_000;
 
 const [name] = process.argv.slice(2);
 const fault = faults.find((each) => each.name === name);
@@ -37,13 +39,14 @@ if (fault === undefined) {
   for (const each of faults) say(`${each.name.padEnd(16)} ${each.title}`);
   process.exitCode = name === undefined ? 0 : 2;
 } else {
+  const { boundMs = defaultBoundMs } = fault;
   const processes = createProcesses();
   const giveUp = (why: string) => {
     say(`${fault.name}: FAILED, ${why}`);
     void processes.stop(); // one that sleeps would not end with the channel
     process.exit(1);
   };
-  setTimeout(() => giveUp(`it is not over after ${wholeRunMs / 1_000} s`), wholeRunMs).unref();
+  setTimeout(() => giveUp(`it is not over after ${boundMs / 1_000} s`), boundMs).unref();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => giveUp(`it was ended by ${signal}`));
   try {
     say(fault.title);
