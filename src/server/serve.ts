@@ -51,8 +51,9 @@ export interface ServeOptions {
   /** Who may call. Default: everybody, as anonymous. */
   readonly access?: AccessOptions;
   /**
-   * Where tasks are kept. Servers that share a store answer for each other's tasks. Default: in this process, whose end they do not survive, and
-   * within bounds of memory.
+   * Where tasks are kept; threads and registrations too, unless {@link ServeOptions.memory} and {@link ServeOptions.registry} name stores of their
+   * own. Servers that share a store answer for each other's tasks. Whoever made it closes it, after the server. Default: in this process, whose end
+   * they do not survive, and within bounds of memory.
    */
   readonly store?: Store;
   /**
@@ -178,9 +179,10 @@ interface Parts {
 
 function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts {
   const agents = checkAgents(options);
+  const { store } = options;
   const access = createAccess(options.access);
-  const registry = createServerRegistry(options.registry, { access, log });
-  const memory = createServerMemory(options.memory ?? agents.length > 0, { access, log, limits });
+  const registry = createServerRegistry(options.registry, { access, log, store });
+  const memory = createServerMemory(options.memory ?? agents.length > 0, { access, log, limits, store });
   const elsewhere = createElsewhere({ ...options, hasRegistry: registry !== undefined });
   const runtime = new TaskRuntime(
     { agents, limits, log, elsewhere: elsewhere.find, threads: memory?.threads },
