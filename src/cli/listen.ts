@@ -1,8 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { resolveLimits } from "../core/index.ts";
-import { type ServeOptions, type Server, serve } from "../server/index.ts";
+import { closeOnSignals, type ServeOptions, type Server, serve } from "../server/index.ts";
 import { type AccessFlags, type ServerAccess, withAccess } from "./access.ts";
 import { isCode, UsageError } from "./failure.ts";
+import type { StorePlace } from "./store-place.ts";
 import { boundYoungGeneration } from "./young-generation.ts";
 
 /** The options of every command that serves. */
@@ -42,20 +43,23 @@ export function withListening(command: Command, defaultPort: number): Command {
     .addOption(new Option("--log-format <format>", "default: pretty on a terminal").choices(["json", "pretty"]));
 }
 
+/** What is served, as far as it is no matter of the address. */
+type Served = Omit<ServeOptions, "port" | "host" | "probePort" | "tls" | "access" | "store" | "limits" | "log" | "signals">;
+
 /**
- * Serves as the options say.
+ * Serves as the options say, until a signal ends it. Its store is closed after it.
  *
  * @throws UsageError when the address cannot be listened at, or `serve` refuses what it was told.
  */
 export async function listen(
-  what: Omit<ServeOptions, "port" | "host" | "probePort" | "tls" | "access" | "limits" | "log">,
+  what: Served,
   options: ListenOptions,
-  { tls, access }: ServerAccess,
+  { tls, access, place }: ServerAccess & { readonly place: StorePlace | undefined },
 ): Promise<Server> {
   const { port, host, probePort, limit, logLevel, logFormat } = options;
   boundYoungGeneration();
   try {
-    return await serve({
+    const server = await serve({
       ...what,
       port,
       host,
@@ -63,9 +67,17 @@ export async function listen(
       ...(probePort !== undefined && { probePort }),
       ...(tls && { tls }),
       ...(access && { access }),
+      ...(place && { store: place.store }),
       ...(limit && { limits: limit }),
+      signals: false,
     });
+    closeOnSignals(async () => {
+      await server.close();
+      await place?.store.close();
+    });
+    return server;
   } catch (thrown) {
+    await place?.store.close();
     for (const [code, sentence] of Object.entries(bindProblems(options, thrown))) {
       if (isCode(thrown, code)) throw new UsageError(sentence);
     }

@@ -1,16 +1,19 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { watchAuthorities } from "../identity/index.ts";
 import type { RegisterOptions } from "../server/index.ts";
+import type { Durability } from "../store/index.ts";
 import { isOpen, readAccess, type ServerAccess } from "./access.ts";
 import { collect } from "./collect.ts";
 import { orUsageError, UsageError } from "./failure.ts";
 import { type ListenOptions, listen, withListening } from "./listen.ts";
 import { loadAgents } from "./load.ts";
+import { openStorePlace, withStore } from "./store-place.ts";
 import { parseTime } from "./time.ts";
 import { toolOptions } from "./tool-options.ts";
 import { welcome } from "./welcome.ts";
 
 interface ServeCommandOptions extends ListenOptions {
+  readonly durability?: Durability;
   readonly corsOrigin?: string[];
   readonly page: boolean;
   readonly registry?: boolean;
@@ -21,7 +24,10 @@ interface ServeCommandOptions extends ListenOptions {
   readonly registryCa?: string;
 }
 
-export const command = withListening(new Command("serve"), 50051)
+/** In the working directory: a second server there shares it. */
+const defaultFolder = ".convoke";
+
+export const command = withStore(withListening(new Command("serve"), 50051), defaultFolder)
   .description("Serve the agents of some modules on one port: gRPC, gRPC-Web, Connect, and a page for browsers.")
   .argument("<file...>", "modules, JavaScript or TypeScript, that export agents; the first agent is the default one")
   .option("--cors-origin <origin>", "a web origin that may call, such as https://dashboard.example; can be repeated", collect)
@@ -35,6 +41,12 @@ export const command = withListening(new Command("serve"), 50051)
     "--registry-ca <file>",
     "PEM authorities to trust for a registry at https://, which is shown --tls-cert, and for agents found there (default: the system's)",
   )
+  .addOption(
+    new Option(
+      "--durability <level>",
+      "what an event has to survive before it is delivered (default: what the store gives: a file disk, NATS cluster)",
+    ).choices(["memory", "disk", "cluster"]),
+  )
   .addHelpText(
     "after",
     `
@@ -43,25 +55,31 @@ Examples
   convoke serve triage.ts schedule.ts --port 8080
   convoke serve agent.ts --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
   convoke serve agent.ts --tls-cert certs/a.crt --tls-key certs/a.key --client-ca certs/ca.crt --policy policy.json
-  convoke serve agent.ts --register registry.example:50050 --zone eu-1`,
+  convoke serve agent.ts --register registry.example:50050 --zone eu-1
+  convoke serve agent.ts --data /var/lib/convoke
+  convoke serve agent.ts --store nats://nats-1:4222,nats-2:4222 --nats-creds agents.creds
+
+Tasks (with their events), the threads of shared memory and what a registry knows are kept in ${defaultFolder} unless --data, --no-data or
+--store says otherwise. Servers that share them answer for each other's tasks.`,
   )
-  .action(async (files: string[], options: ServeCommandOptions) => {
+  .action(async (files: string[], options: ServeCommandOptions, self: Command) => {
     checkRegistryUse(options);
     const access = await readAccess(options, options.registryCa);
     const register = await registerOptions(options, access);
     const agents = await loadAgents(files);
-    const { page, corsOrigin, registry = false } = options;
+    const { page, corsOrigin, registry = false, durability } = options;
+    const place = await openStorePlace(self);
     const what = {
       agents,
       page,
       registry,
       ...(corsOrigin && { cors: { origins: corsOrigin } }),
       ...(register && { register }),
+      ...(durability && { durability }),
     };
-    const { url } = await listen(what, options, access);
-    process.stdout.write(
-      welcome({ url, agents, page: page && isOpen(access), tools: toolOptions({ url, flags: options, ...access }) }),
-    );
+    const { url } = await listen(what, options, { ...access, place });
+    const tools = toolOptions({ url, flags: options, ...access });
+    process.stdout.write(welcome({ url, agents, page: page && isOpen(access), place: place?.where, tools }));
   });
 
 /** @throws UsageError for what only counts with a registry, without one. */

@@ -36,7 +36,7 @@ export interface Process {
 export interface ProcessOptions {
   /** All of its standard input. Default: nothing at all; "open" leaves it to {@link Process.type}. */
   readonly input?: string | "open";
-  /** Differences from the environment of the tests. */
+  /** Differences from the environment of the tests. The program keeps its data in memory unless they say otherwise. */
   readonly env?: Record<string, string | undefined>;
   /** Default: the repository. */
   readonly cwd?: string;
@@ -66,7 +66,7 @@ export async function listen(server: Server): Promise<string> {
 
 /** Starts the command line program. */
 export function convoke(args: readonly string[], options: ProcessOptions = {}): Process {
-  return startProgram([process.execPath, main, ...args], options);
+  return startProgram([process.execPath, main, ...args], { ...options, env: { CONVOKE_DATA: "none", ...options.env } });
 }
 
 /** Runs it to its end. */
