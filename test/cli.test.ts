@@ -12,7 +12,7 @@ describe("help", () => {
       expect(stdout).toContain(part);
   });
 
-  test.each(["serve", "call", "agents", "registry", "chat", "certs"])(
+  test.each(["serve", "call", "tasks", "agents", "registry", "chat", "memory", "certs"])(
     "of %s is its own, asked for in either way",
     async (command) => {
       const [asked, ordered] = await Promise.all([runConvoke([command, "--help"]), runConvoke(["help", command])]);

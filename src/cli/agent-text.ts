@@ -1,6 +1,7 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Contract, DiscoverResponse, Load, RegisteredAgent, WatchResponse } from "../contract/index.ts";
 import { readContract } from "../registry/index.ts";
+import { createTable } from "./print.ts";
 import { protoText } from "./proto-text.ts";
 
 const columns = ["NAME", "VERSION", "CAPABILITIES", "ENDPOINTS", "ZONE", "LOAD", "AGE"];
@@ -8,17 +9,7 @@ const columns = ["NAME", "VERSION", "CAPABILITIES", "ENDPOINTS", "ZONE", "LOAD",
 /** Agents as a table for people. @param nowMs milliseconds since the epoch. */
 export function agentTable(agents: readonly RegisteredAgent[], nowMs: number): string {
   if (agents.length === 0) return "no agents are registered\n";
-  const rows = [columns, ...agents.map((agent) => rowOf(agent, nowMs))];
-  const widths = columns.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join("  ")
-          .trimEnd()}\n`,
-    )
-    .join("");
+  return createTable(columns).lines(agents.map((agent) => rowOf(agent, nowMs)));
 }
 
 function rowOf({ registration, load, registerTime }: RegisteredAgent, nowMs: number): string[] {
@@ -26,7 +17,7 @@ function rowOf({ registration, load, registerTime }: RegisteredAgent, nowMs: num
   const endpoints = registration?.endpoints ?? [];
   const zones = [...new Set(endpoints.map(({ zone }) => zone).filter((zone) => zone !== ""))];
   const age = registerTime === undefined ? "" : ageText(nowMs - timestampMs(registerTime));
-  const cells = [
+  return [
     name,
     version,
     capabilities.join(","),
@@ -35,7 +26,6 @@ function rowOf({ registration, load, registerTime }: RegisteredAgent, nowMs: num
     loadText(load),
     age,
   ];
-  return cells.map((cell) => (cell === "" ? "-" : cell));
 }
 
 /** All that is known of an agent, and the files of its contract. */

@@ -7,6 +7,7 @@ import { describeFailure, exitCodesHelp } from "./failure.ts";
 const commands = {
   serve: { summary: "serve agents from modules on one port", load: async () => (await import("./serve.ts")).command },
   call: { summary: "hand one task to an agent and print its answer", load: async () => (await import("./call.ts")).command },
+  tasks: { summary: "list, show, replay and cancel tasks", load: async () => (await import("./tasks.ts")).command },
   agents: { summary: "list, describe and watch registered agents", load: async () => (await import("./agents.ts")).command },
   registry: { summary: "run a registry", load: async () => (await import("./registry.ts")).command },
   chat: { summary: "hold a conversation with an agent", load: async () => (await import("./chat.ts")).command },

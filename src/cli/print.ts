@@ -25,6 +25,36 @@ export function statusLine(error: ConnectError): string {
   return jsonLine(StatusSchema, toRpcStatus(error));
 }
 
+/** Rows as a table for people, which grows; cells that are empty are shown as `-`. */
+export interface Table {
+  /** The lines of more rows; those of the columns' names come with the first ones. Columns only get wider. */
+  lines(rows: readonly (readonly string[])[]): string;
+}
+
+export function createTable(columns: readonly string[]): Table {
+  const widths = columns.map(() => 0);
+  let isBegun = false;
+  return {
+    lines(rows) {
+      const all = isBegun ? rows : [columns, ...rows];
+      isBegun = true;
+      const cells = all.map((row) => row.map((cell) => (cell === "" ? "-" : cell)));
+      for (const row of cells) {
+        row.forEach((cell, column) => {
+          widths[column] = Math.max(widths[column] ?? 0, cell.length);
+        });
+      }
+      const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ");
+      return cells.map((row) => `${line(row).trimEnd()}\n`).join("");
+    },
+  };
+}
+
+/** Text of others without what steers a terminal; lines and tabs stay. */
+export function printable(text: string): string {
+  return text.replace(/[^\P{Cc}\n\t]/gu, "\ufffd");
+}
+
 /** Sources as a numbered list for people. */
 export function sourceList(citations: readonly Citation[]): string {
   if (citations.length === 0) return "";
@@ -38,7 +68,8 @@ const unitNames: Record<SourceRange_Unit, string> = {
   [SourceRange_Unit.PAGE]: "page",
 };
 
-function sourceLine({ uri, title, quote, range }: Citation): string {
+/** A source in one line. */
+export function sourceLine({ uri, title, quote, range }: Citation): string {
   const place = range === undefined ? "" : `, ${unitNames[range.unit]} ${spanOf(range.start, range.end)}`;
   const name = title === "" || title === uri ? "" : ` (${title})`;
   const words = quote.replace(/\s+/g, " ").trim();

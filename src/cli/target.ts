@@ -43,7 +43,7 @@ export function withServerFlags(command: Command, protocols: readonly Protocol[]
 }
 
 /** Whom a command calls. */
-export type Called = Pick<Agents, "process" | "stream" | "converse" | "memory" | "close">;
+export type Called = Pick<Agents, "process" | "stream" | "get" | "cancel" | "list" | "converse" | "memory" | "close">;
 
 /**
  * Whom the target and the options name. Nothing is sent yet.
@@ -77,8 +77,7 @@ async function connectFound(
     );
   }
   const found = connect({ registry, ...(await callOptions(registry, options)) });
-  const { process, stream, converse, memory } = found.capability(capability);
-  return { process, stream, converse, memory, close: () => found.close() };
+  return { ...found.capability(capability), close: () => found.close() };
 }
 
 async function callOptions(address: string, options: TargetOptions) {

@@ -1,6 +1,7 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { SearchResponse, ThreadEntry } from "../contract/index.ts";
 import type { ThreadState } from "../web/index.ts";
+import { printable } from "./print.ts";
 
 /** An entry for people: who, when and what in one line, its text below. */
 export function entryText(entry: ThreadEntry): string {
@@ -35,8 +36,5 @@ function headOf({ number, appendTime, kind, author }: ThreadEntry): string {
 
 /** Below its head, so that no text looks like one. Whoever appended it does not steer the terminal. */
 function indented(text: string): string {
-  return text
-    .trimEnd()
-    .replace(/[^\P{Cc}\n\t]/gu, "\ufffd")
-    .replace(/^/gm, "    ");
+  return printable(text.trimEnd()).replace(/^/gm, "    ");
 }

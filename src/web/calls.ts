@@ -1,5 +1,12 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import {
+  type Client,
+  Code,
+  type CallOptions as ConnectCallOptions,
+  ConnectError,
+  createClient,
+  type Transport,
+} from "@connectrpc/connect";
 import { AgentService, type Task, type TaskRequestSchema, type TaskResponse, type TokenChunk } from "../contract/index.ts";
 import { type CallDefaults, type CallOptions, callOptionsOf } from "./call-options.ts";
 import { createMemoryThread, type MemoryThread } from "./memory.ts";
@@ -50,6 +57,14 @@ export interface AgentCalls {
    */
   cancel(taskId: string, options?: CallOptions): Promise<Task>;
 
+  /**
+   * The caller's tasks, those at work and those that have ended and are still kept, without their answers, in the order of their ids. They are asked
+   * for by the hundred as they are read; where they are kept in a store, a task that comes meanwhile may be among them.
+   *
+   * @throws ConnectError what keeps the server from its store, such as UNAVAILABLE.
+   */
+  list(options?: CallOptions): AsyncIterable<Task>;
+
   /** A thread of the memory that the callers of the server share. Without a name it can only be searched: all threads are. */
   memory(thread?: string): MemoryThread;
 
@@ -72,6 +87,7 @@ export function createAgentCalls(transport: Transport, defaults: CallDefaults = 
     get: async (taskId, options = {}) => present((await client.getTask({ taskId }, callOptionsOf(options, defaults))).task),
     cancel: async (taskId, options = {}) =>
       present((await client.cancelTask({ taskId }, callOptionsOf(options, defaults))).task),
+    list: (options = {}) => tasksOf(client, callOptionsOf(options, defaults)),
     memory: (thread = "") => createMemoryThread(thread, transport, defaults),
     agent: (name) => withDefaults({ agent: name, capability: "" }),
     capability: (name) => withDefaults({ agent: "", capability: name }),
@@ -88,6 +104,18 @@ function requestOf(task: TaskInput, options: CallOptions, defaults: CallDefaults
     agentId: options.agent ?? (request.agentId || (defaults.agent ?? "")),
     capability: options.capability ?? (request.capability || (defaults.capability ?? "")),
   };
+}
+
+async function* tasksOf(
+  client: Client<typeof AgentService>,
+  options: ConnectCallOptions,
+): AsyncGenerator<Task, void, undefined> {
+  let pageToken = "";
+  do {
+    const page = await client.listTasks({ pageToken }, options);
+    yield* page.tasks;
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
 }
 
 function present(task: Task | undefined): Task {
