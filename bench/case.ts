@@ -11,8 +11,10 @@ export interface BenchCase {
   readonly better: "higher" | "lower";
   /** The subject that is ours. Default `convoke`. */
   readonly ours?: string;
-  /** How many times better than a peer ours has to be. */
+  /** How good ours has to be beside peers, by their names. */
   readonly floors?: Readonly<Record<string, Floor>>;
+  /** How good ours has to be by itself, by the name of the result: at least that or, where lower is better, at most. */
+  readonly figures?: Readonly<Record<string, number>>;
   /** Names of the values that one trial gives together; each becomes a result `<name>-<part>`. Default: one value. */
   readonly parts?: readonly string[];
   /** How often to measure, for trials that have no duration and need no warm-up. */
@@ -23,11 +25,11 @@ export interface BenchCase {
 }
 
 /** A promise: missing it fails the run. */
-export interface Floor {
-  readonly floor: number;
-  /** Where we want to be. */
-  readonly aim?: number;
-}
+export type Floor =
+  /** How many times better than the peer, and where we want to be. */
+  | { readonly floor: number; readonly aim?: number }
+  /** How far behind the peer at most, in the case's unit. */
+  | { readonly within: number };
 
 export interface Subject {
   readonly name: string;
@@ -41,7 +43,15 @@ export interface Context {
   readonly processes: Processes;
   /** A short run whose figures are rough. */
   readonly quick: boolean;
+  /** Says something that is no result. */
+  readonly log: (line: string) => void;
+  /** Runs after the case, whatever happened, when its processes have ended. */
+  readonly afterwards: (act: () => Promise<void> | void) => void;
 }
 
 /** Measures once, for about that long; gives the value in the case's unit, or one value for each part. */
 export type Trial = (durationMs: number) => Promise<number | readonly number[]>;
+
+export function ourName({ ours = "convoke" }: BenchCase): string {
+  return ours;
+}

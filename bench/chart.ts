@@ -1,6 +1,6 @@
-import type { BenchCase } from "./case.ts";
+import { type BenchCase, ourName } from "./case.ts";
 import { formatNumber } from "./measure.ts";
-import { ourName, type Row } from "./results.ts";
+import { type Row, verdictsOf } from "./results.ts";
 
 const widthPx = 860;
 const barsFromPx = 190;
@@ -60,7 +60,12 @@ ${groups.join("\n")}
 function formatGroup(benchCase: BenchCase, rows: readonly Row[], top: number): string {
   const ours = ourName(benchCase);
   const first = top + titleHeightPx - 8;
-  const bars = rows.map((row, index) => formatBar(row, row.subject === ours, first + index * lineHeightPx));
+  const verdicts = verdictsOf(benchCase, rows);
+  const bars = rows.map((row, index) => {
+    const isOurs = row.subject === ours;
+    const own = verdicts.find(({ peer }) => isOurs && peer === undefined);
+    return formatBar(row, { isOurs, promise: own?.promise, top: first + index * lineHeightPx });
+  });
   const bottom = first + rows.length * lineHeightPx;
   const name = `${benchCase.title} (${benchCase.unit}${benchCase.better === "lower" ? ", lower is better" : ""})`;
   const part = benchCase.parts === undefined ? "" : `${rows[0]?.case.slice(benchCase.name.length + 1)} · `;
@@ -69,13 +74,21 @@ ${bars.join("\n")}
 <line class="mark" x1="${markPx.toFixed(1)}" x2="${markPx.toFixed(1)}" y1="${first}" y2="${bottom - 4}"/>`;
 }
 
-function formatBar(row: Row, isOurs: boolean, top: number): string {
+interface BarInit {
+  readonly isOurs: boolean;
+  /** What ours has to be by itself. */
+  readonly promise: string | undefined;
+  readonly top: number;
+}
+
+function formatBar(row: Row, { isOurs, promise, top }: BarInit): string {
   const share = isOurs ? 1 : (Object.values(row.ratios)[0] ?? 0);
   const kind = isOurs ? "ours" : share > 1 ? "winner" : "peer";
   const length = Math.max(1, (Math.min(share, longestBar) / longestBar) * barsWidthPx);
   const label = Math.max(barsFromPx + length, markPx) + 6; // right of the line, which would cross it
   const cut = share > longestBar ? " →" : "";
-  const ratio = isOurs ? "" : share > 1 ? ` · wins, ${share.toFixed(2)} × ours` : ` · ours is ${(1 / share).toFixed(2)} ×`;
+  const alone = promise === undefined ? "" : ` · promised: ${promise}`;
+  const ratio = isOurs ? alone : share > 1 ? ` · wins, ${share.toFixed(2)} × ours` : ` · ours is ${(1 / share).toFixed(2)} ×`;
   return `<text x="${barsFromPx - 8}" y="${top + 11}" text-anchor="end">${escapeXml(`${row.subject} ${row.version}`)}</text>
 <rect class="${kind}" x="${barsFromPx}" y="${top}" width="${length.toFixed(1)}" height="${lineHeightPx - 4}" rx="2"/>
 <text x="${label.toFixed(1)}" y="${top + 11}" class="quiet">${formatNumber(row.value)}${ratio}${cut}</text>`;

@@ -1,4 +1,4 @@
-import type { BenchCase, Subject, Trial } from "./case.ts";
+import type { BenchCase, Context, Subject, Trial } from "./case.ts";
 import { createProcesses } from "./processes.ts";
 import type { Tool } from "./tools.ts";
 
@@ -37,6 +37,13 @@ export async function measureCase(benchCase: BenchCase, plan: Plan, log: Log): P
   const { ready, skipped } = sortOut(benchCase, log);
   if (ready.length === 0) return { benchCase, values, skipped, failed: [] };
   const processes = createProcesses();
+  const endings: (() => Promise<void> | void)[] = [];
+  const context: Context = {
+    processes,
+    quick: plan.quick,
+    log: (line) => log(`  ${line}`),
+    afterwards: (act) => void endings.push(act),
+  };
   const attempt = async (subject: Subject, act: () => Promise<void>) => {
     try {
       if (!failed.has(subject.name)) await act();
@@ -50,7 +57,7 @@ export async function measureCase(benchCase: BenchCase, plan: Plan, log: Log): P
     const trials = new Map<string, Trial>();
     for (const subject of ready) {
       await attempt(subject, async () => {
-        const trial = await subject.start({ processes, quick: plan.quick });
+        const trial = await subject.start(context);
         trials.set(subject.name, trial);
         if (benchCase.runs === undefined) await trial(plan.warmUpMs);
       });
@@ -70,6 +77,7 @@ export async function measureCase(benchCase: BenchCase, plan: Plan, log: Log): P
     }
   } finally {
     await processes.stop();
+    for (const act of endings.reverse()) await act();
   }
   return { benchCase, values, skipped, failed: [...failed] };
 }

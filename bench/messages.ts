@@ -56,8 +56,18 @@ export function createRestReply() {
   };
 }
 
-export function createChunk(index: number): TokenChunk {
-  return create(TokenChunkSchema, { taskId: "task-000001", text: " Tuesday", index });
+export function createChunk(index: number, taskId = "task-000001"): TokenChunk {
+  return create(TokenChunkSchema, { taskId, text: " Tuesday", index });
+}
+
+/** A request to an agent that streams so many chunks. */
+export function createStreamRequest({ agentId, chunks, taskId = "" }: { agentId: string; chunks: number; taskId?: string }) {
+  return create(TaskRequestSchema, { agentId, taskId, content: question, metadata: { chunks: String(chunks) } });
+}
+
+/** How many chunks such a request asks for. */
+export function chunksAskedFor(metadata: Readonly<Record<string, string>>): number {
+  return Number(metadata["chunks"] ?? chunksPerStream);
 }
 
 /** How a server tells the number of messages that it counted. */

@@ -23,6 +23,8 @@ export interface ServerOptions {
   readonly http1?: boolean;
   /** Lets it be asked for its memory after a garbage collection. */
   readonly gc?: boolean;
+  /** More of its command line, for the servers that take some. */
+  readonly args?: readonly string[];
 }
 
 /** Starts the processes of one case and ends them all. */
@@ -52,7 +54,12 @@ export function createProcesses(): Processes {
     async startServer(name, options = {}) {
       const file = fileOf("servers", name);
       const flags = [...(options.tls ? ["--tls"] : []), ...(options.http1 ? ["--http1"] : [])];
-      const { ready, ...child } = await run<{ port: number }>(file, [...(options.gc ? ["--expose-gc"] : []), file, ...flags]);
+      const { ready, ...child } = await run<{ port: number }>(file, [
+        ...(options.gc ? ["--expose-gc"] : []),
+        file,
+        ...flags,
+        ...(options.args ?? []),
+      ]);
       return { url: `${options.tls ? "https" : "http"}://127.0.0.1:${ready.port}`, ...child };
     },
     async startClient(name, url) {

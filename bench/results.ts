@@ -1,4 +1,5 @@
-import type { BenchCase } from "./case.ts";
+import { type BenchCase, ourName } from "./case.ts";
+import { judge, ratioOf, type Verdict } from "./floors.ts";
 import type { Outcome } from "./measure.ts";
 import { versionOf } from "./tools.ts";
 
@@ -14,7 +15,7 @@ export interface Row {
   readonly runs: readonly number[];
   /** How many times better than the other it is: of ours against every peer, of a peer against ours. Above 1 wins. */
   readonly ratios: Readonly<Record<string, number>>;
-  /** What ours promises against peers. */
+  /** What ours promises: by peer how many times better, by unit a figure, by `<unit> behind <peer>` the distance. */
   readonly floor?: Readonly<Record<string, number>>;
   /** False when a floor is missed, or could not be judged because a subject broke. */
   readonly met: boolean;
@@ -41,7 +42,7 @@ function rowsOfPart({ benchCase, values, skipped }: Outcome, name: string, part:
   const runsOf = (subject: string) => (values.get(subject) ?? []).map((run) => run[part] ?? Number.NaN);
   const medians = new Map([...values.keys()].map((subject) => [subject, median(runsOf(subject))]));
   const own = medians.get(ours) ?? Number.NaN;
-  const better = (mine: number, other: number) => (benchCase.better === "higher" ? mine / other : other / mine);
+  const better = (mine: number, other: number) => ratioOf(benchCase, mine, other);
   const peers = [...medians].filter(([subject]) => subject !== ours).sort(([, one], [, other]) => better(other, one) - 1);
   const common = (subject: string, value: number) => {
     const version = versionOf(subject);
@@ -52,14 +53,19 @@ function rowsOfPart({ benchCase, values, skipped }: Outcome, name: string, part:
   );
   if (!medians.has(ours)) return rows;
   const ratios = Object.fromEntries(peers.map(([subject, value]) => [subject, better(own, value)]));
-  const floors = Object.entries(benchCase.floors ?? {}).filter(([peer]) => !skipped.includes(peer));
-  const met = floors.every(([peer, { floor }]) => (ratios[peer] ?? 0) >= floor);
-  const floor = Object.fromEntries(floors.map(([peer, { floor }]) => [peer, floor]));
-  return [{ ...common(ours, own), ratios, ...(floors.length > 0 && { floor }), met }, ...rows];
+  const verdicts = judge(benchCase, name, medians).filter(({ peer = "" }) => !skipped.includes(peer));
+  const floor = Object.fromEntries(verdicts.map((verdict) => [verdict.against, verdict.floor]));
+  const met = verdicts.every((verdict) => verdict.met);
+  return [{ ...common(ours, own), ratios, ...(verdicts.length > 0 && { floor }), met }, ...rows];
 }
 
-export function ourName({ ours = "convoke" }: BenchCase): string {
-  return ours;
+/** What became of the promises of one result, from its rows. */
+export function verdictsOf(benchCase: BenchCase, rows: readonly Row[]): Verdict[] {
+  const ours = rows.find(({ subject }) => subject === ourName(benchCase));
+  if (ours?.floor === undefined) return [];
+  const { case: name, floor } = ours;
+  const values = new Map(rows.map(({ subject, value }) => [subject, value]));
+  return judge(benchCase, name, values).filter(({ against }) => Object.hasOwn(floor, against));
 }
 
 function median(values: readonly number[]): number {

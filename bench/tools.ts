@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { findTool } from "../test/support/tools.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -41,6 +42,17 @@ export const h2load: Tool = {
   hint: "apt-get install nghttp2-client",
 };
 
+/** Where `.ci/tools` puts it, or on PATH. */
+export function natsServerPath(): string {
+  return findTool("nats-server", "NATS_SERVER").path ?? "nats-server";
+}
+
+export const natsServer: Tool = {
+  name: "nats-server",
+  version: ask(natsServerPath(), ["--version"])?.replace(/^nats-server: v/, ""),
+  hint: "bash .ci/tools",
+};
+
 export const grpcAio: Tool = {
   name: "a Python with grpcio and grpcio-tools",
   version: ask(python(), ["-c", "import grpc, grpc_tools; print(grpc.__version__)"]),
@@ -60,6 +72,11 @@ const packages: Readonly<Record<string, string>> = {
   convoke: ".",
   "agent-api": ".",
   "bare-wire": ".",
+  "task-log": ".",
+  "no-log": ".",
+  sqlite: ".",
+  nats: ".",
+  "no-store": ".",
   "connect-node": "node_modules/@connectrpc/connect-node",
   "grpc-js": "node_modules/@grpc/grpc-js",
   "nice-grpc": "node_modules/nice-grpc",

@@ -104,7 +104,12 @@ async function callAtRate(caller: Caller, { callsPerSecond, durationMs }: Job & 
     await new Promise(setImmediate);
   }
   await Promise.all(calls);
-  latenciesMs.sort();
-  const percentile = (share: number) => latenciesMs[Math.min(total - 1, Math.floor(total * share))] ?? 0;
+  return latenciesOf(latenciesMs);
+}
+
+/** @param ms is sorted. */
+export function latenciesOf(ms: Float64Array): Latencies {
+  ms.sort();
+  const percentile = (share: number) => ms[Math.min(ms.length - 1, Math.floor(ms.length * share))] ?? 0;
   return { p50: percentile(0.5), p99: percentile(0.99), "p99.9": percentile(0.999) };
 }

@@ -1,7 +1,7 @@
 import { answerLines } from "../lines.ts";
 
 /** What a server is asked between trials. */
-export type ServerQuestion = "cpu" | "memory";
+export type ServerQuestion = "cpu" | "memory" | "commits";
 
 /** Time on the processor since the start, user and system. */
 export interface CpuReply {
@@ -21,11 +21,19 @@ export interface StartOptions {
   readonly http1: boolean;
 }
 
-/** The frame of every server process: starts it, prints its port, answers questions, ends with its standard input. */
-export async function runServer(start: (options: StartOptions) => Promise<number>): Promise<void> {
+/**
+ * The frame of every server process: starts it, prints its port, answers questions, ends with its standard input.
+ *
+ * @param takeCommits of servers that keep something.
+ */
+export async function runServer(
+  start: (options: StartOptions) => Promise<number>,
+  takeCommits: () => object = () => ({}),
+): Promise<void> {
   const tls = process.argv.includes("--tls") ? await createTls() : undefined;
   const port = await start({ tls, http1: process.argv.includes("--http1") });
-  answerLines({ port }, ({ question }: { question: ServerQuestion }) => (question === "cpu" ? cpu() : memory()));
+  const answers = { cpu, memory, commits: takeCommits };
+  answerLines({ port }, ({ question }: { question: ServerQuestion }) => answers[question]());
 }
 
 /** Loaded only where it is needed, so that it weighs on no other measurement. */
