@@ -168,7 +168,7 @@ export class TaskRecord {
 
   /** Adds what the agent yields. @throws ConnectError RESOURCE_EXHAUSTED when the log is full. */
   append(event: KeptEvent): void {
-    this.log.append(event, this.log.isKept ? Date.now() - this.createTimeMs : undefined);
+    this.log.append(event, this.log.isKept ? Math.max(0, Date.now() - this.createTimeMs) : undefined);
   }
 
   /** Adds what has been kept before, here or elsewhere. */
