@@ -50,4 +50,5 @@ export { isPromise } from "./promise.ts";
 export { sqliteBounds, storeBounds } from "./store-limits.ts";
 export { taskBounds } from "./task-bounds.ts";
 export { type Due, timers } from "./timer-wheel.ts";
+export { varintBytes, writeVarint } from "./varint.ts";
 export { waitFor } from "./wait.ts";

@@ -4,6 +4,8 @@ export const taskBounds = {
   runnerTtlMs: 6_000,
   /** Events of a task that wait to be kept before its agent waits, too. */
   maxUnkeptEvents: 1_000,
+  /** Events that a reader of a task's log holds at once. */
+  maxReadAtOnce: 64,
   /** Entries of one append. */
   maxKeptAtOnce: 1_000,
   /** How long a task's events wait for a store that is away; then the task fails. A cluster that has lost its leader takes up to 9 s. */

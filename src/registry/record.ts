@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { LeaseSchema, type Load, type RegisteredAgent, RegisteredAgentSchema, type Registration } from "../contract/index.ts";
+import { writeVarint } from "../core/index.ts";
 
 /** Where registrations stand in the store: each under its place, then a name of its own. */
 export const agentsPrefix = "registry/agent/";
@@ -96,14 +97,6 @@ export function writeDiscovered(found: readonly Written[], rest: Uint8Array): Ui
 const agentsTag = 0x0a;
 /** The tag, and a length of up to five bytes. */
 const maxHeadBytes = 6;
-
-/** Base 128, the low bits first (protobuf encoding, "Base 128 Varints"). @returns where it ends. */
-function writeVarint(bytes: Uint8Array, at: number, value: number): number {
-  let [end, rest] = [at, value];
-  for (; rest > 0x7f; rest >>>= 7) bytes[end++] = (rest & 0x7f) | 0x80;
-  bytes[end++] = rest;
-  return end;
-}
 
 function stayingEnd(value: Buffer): number {
   return prefixBytes + value.readUInt32BE();

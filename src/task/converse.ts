@@ -66,9 +66,11 @@ async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: Tur
   try {
     for (let from = 0; ; ) {
       turns.current = record;
-      for await (const { index, event } of record.log.read(from, signal)) {
-        from = index + 1;
-        yield respondEvent(turns, record, { index, event });
+      for await (const page of record.log.read(from, signal)) {
+        for (const { index, event } of page) {
+          from = index + 1;
+          yield respondEvent(turns, record, { index, event });
+        }
       }
       if (record.status !== Status.REQUIRES_TOOL_CALL) break;
       const results = await turns.toolResults(record, waiting);

@@ -26,6 +26,7 @@ import type { EntryAuthor } from "../memory/index.ts";
 import type { Addition } from "./additions.ts";
 import type { KeptEvent } from "./log.ts";
 import { taskEndedTrailer } from "./status.ts";
+import { textEntryBytes, writeTextEntry } from "./text-forms.ts";
 
 /** Where task logs stand in a store. */
 const tasksPrefix = "task/";
@@ -85,6 +86,24 @@ export function writeBegin(begin: Begin, runner: string): Uint8Array {
 export function writeStep(step: KeptStep, runner: string): Uint8Array {
   const { elapsedMs } = step;
   return toBinary(TaskLogEntrySchema, create(TaskLogEntrySchema, { runner, elapsedMs, step: stepOf(step) }));
+}
+
+/** Steps of one append: its texts are parts of one array, so that they are kept, and let go of, together. @param runner of the first of them. */
+export function writeSteps(steps: readonly KeptStep[], runner: string): Uint8Array[] {
+  const texts = steps.map(({ event }, index) =>
+    typeof event === "string" && (index > 0 || runner === "") ? event : undefined,
+  );
+  let size = 0;
+  for (const [index, { elapsedMs }] of steps.entries()) size += textEntryBytes(texts[index], elapsedMs);
+  const bytes = Buffer.allocUnsafeSlow(size); // not of Node's pool, whose other parts would be kept with them
+  let at = 0;
+  return steps.map((step, index) => {
+    const text = texts[index];
+    if (text === undefined) return writeStep(step, index === 0 ? runner : "");
+    const start = at;
+    at = writeTextEntry(bytes, at, { text, elapsedMs: step.elapsedMs });
+    return bytes.subarray(start, at);
+  });
 }
 
 function stepOf({ event, spending, additions = [] }: KeptStep) {

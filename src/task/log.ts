@@ -1,4 +1,4 @@
-import { resourceExhausted, type TaskEvent } from "../core/index.ts";
+import { resourceExhausted, type TaskEvent, taskBounds } from "../core/index.ts";
 
 /** One entry as a reader gets it. */
 export interface LogEntry {
@@ -131,24 +131,35 @@ export class TaskLog {
   }
 
   /**
-   * The events from number `from` on, waiting for those to come; ends after the `finish` that settles the log.
+   * The events from number `from` on, a few at a time, waiting for those to come; ends after the `finish` that settles the log.
    *
    * @throws what `signal` is aborted with.
    */
-  async *read(from: number, signal: AbortSignal): AsyncGenerator<LogEntry, void, undefined> {
+  async *read(from: number, signal: AbortSignal): AsyncGenerator<LogEntry[], void, undefined> {
     for (let index = from; ; ) {
-      while (index < this.#shown) {
-        const kept = this.#events[index] as KeptEvent; // those that are shown are there
-        const event: TaskEvent = typeof kept === "string" ? { case: "text", value: kept } : kept;
-        const isFinal = this.#settled && index + 1 === this.#shown;
-        yield { index, event, elapsedMs: this.#times?.[index], isFinal };
-        if (isFinal) return;
-        index++;
+      if (index < this.#shown) {
+        const page = this.#page(index);
+        yield page;
+        index += page.length;
+        if (page.at(-1)?.isFinal === true) return;
+      } else {
+        if (this.#settled) return;
+        signal.throwIfAborted();
+        await this.#changed(signal);
       }
-      if (this.#settled) return;
-      signal.throwIfAborted();
-      await this.#changed(signal);
     }
+  }
+
+  /** What a reader gets at once: a step of an async generator for each event would be most of what it costs. */
+  #page(from: number): LogEntry[] {
+    const page: LogEntry[] = [];
+    const end = Math.min(this.#shown, from + taskBounds.maxReadAtOnce);
+    for (let index = from; index < end; index++) {
+      const kept = this.#events[index] as KeptEvent; // those that are shown are there
+      const event: TaskEvent = typeof kept === "string" ? { case: "text", value: kept } : kept;
+      page.push({ index, event, elapsedMs: this.#times?.[index], isFinal: this.#settled && index + 1 === this.#shown });
+    }
+    return page;
   }
 
   #settle(): void {

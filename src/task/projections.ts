@@ -1,11 +1,20 @@
 import { create } from "@bufbuild/protobuf";
-import { SpendingSchema, type TaskRequest, type TaskResponse, type TokenChunk, TokenChunkSchema } from "../contract/index.ts";
+import {
+  SpendingSchema,
+  Status,
+  type TaskRequest,
+  type TaskResponse,
+  type TokenChunk,
+  TokenChunkSchema,
+} from "../contract/index.ts";
 import { isPromise, outOfRange, type TaskEvent } from "../core/index.ts";
+import { withBinaryForm } from "../wire/index.ts";
 import type { Caller } from "./caller.ts";
 import { responseOf } from "./description.ts";
 import type { LogEntry } from "./log.ts";
 import type { TaskRecord } from "./record.ts";
 import type { TaskRuntime } from "./runtime.ts";
+import { writeTaskId, writeTextChunk } from "./text-forms.ts";
 
 /**
  * ProcessTask: waits for the task and folds its log into one answer.
@@ -52,9 +61,12 @@ export async function* streamTask(runtime: TaskRuntime, request: TaskRequest, ca
   const hold = record.attendance.hold();
   try {
     checkRange(record, request.fromIndex);
-    for await (const entry of record.log.read(request.fromIndex, caller.signal)) {
-      throwIfFailed(entry.event);
-      yield toChunk(record, entry);
+    const taskId = writeTaskId(record.id);
+    for await (const page of record.log.read(request.fromIndex, caller.signal)) {
+      for (const entry of page) {
+        throwIfFailed(entry.event);
+        yield entry.event.case === "text" && !entry.isFinal ? toTextChunk(record, entry, taskId) : toChunk(record, entry);
+      }
     }
   } finally {
     hold.release(caller.isLost);
@@ -69,6 +81,21 @@ function checkRange(record: TaskRecord, fromIndex: number): void {
 
 function throwIfFailed(event: TaskEvent): void {
   if (event.case === "finish" && event.value.error !== undefined) throw event.value.error;
+}
+
+/** As `create` makes it, and as protobuf-es writes it. */
+function toTextChunk({ id: taskId }: TaskRecord, { index, event, elapsedMs }: LogEntry, taskIdBytes: Uint8Array): TokenChunk {
+  const text = event.case === "text" ? event.value : "";
+  const chunk: TokenChunk = {
+    $typeName: TokenChunkSchema.typeName,
+    taskId,
+    text,
+    isFinal: false,
+    index,
+    status: Status.UNSPECIFIED,
+  };
+  if (elapsedMs !== undefined) chunk.elapsedMs = elapsedMs;
+  return withBinaryForm(chunk, writeTextChunk(taskIdBytes, { text, index, elapsedMs }));
 }
 
 function toChunk({ id: taskId, spending }: TaskRecord, { index, event, elapsedMs, isFinal }: LogEntry): TokenChunk {

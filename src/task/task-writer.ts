@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { createBackoff, taskBounds, timers, toPeerError } from "../core/index.ts";
 import { isLengthConflict, type Store } from "../store/index.ts";
-import { type Begin, writeBegin, writeStep } from "./entries.ts";
+import { type Begin, type KeptStep, writeBegin, writeSteps } from "./entries.ts";
 import type { Keeper } from "./log.ts";
 import type { TaskRecord } from "./record.ts";
 import type { Runner } from "./runner.ts";
@@ -115,15 +115,16 @@ export class TaskWriter implements Keeper {
     const { record, runner, begin, length } = this.#init;
     const { log, spending, additions } = record;
     const entries: Uint8Array[] = [];
-    const runnerOnce = () => (this.#length === length && entries.length === 0 ? runner.id : "");
-    if (this.#length === 0 && begin !== undefined) entries.push(writeBegin(begin, runnerOnce()));
+    const isFirst = this.#length === length;
+    if (this.#length === 0 && begin !== undefined) entries.push(writeBegin(begin, runner.id));
+    const steps: KeptStep[] = [];
     const most = this.#length + taskBounds.maxKeptAtOnce;
     for (let number = this.#length + entries.length; number <= log.events.length && number < most; number++) {
       const event = log.events[number - 1];
       if (event === undefined) break;
-      entries.push(writeStep({ event, elapsedMs: log.elapsedMs(number - 1) ?? 0, spending, additions }, runnerOnce()));
+      steps.push({ event, elapsedMs: log.elapsedMs(number - 1) ?? 0, spending, additions });
     }
-    return entries;
+    return [...entries, ...writeSteps(steps, isFirst && entries.length === 0 ? runner.id : "")];
   }
 
   /** Appends entries, again and again while the store is away. @throws ConnectError what it throws in the end. */

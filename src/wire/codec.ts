@@ -38,15 +38,22 @@ export function createCodec<Desc extends DescMessage>(name: CodecName, desc: Des
   return factories[name](desc, options);
 }
 
-/** Messages whose binary form is known. */
-const binaryForms = new WeakMap<object, Uint8Array>();
+/**
+ * Where a message has its binary form, with the message that it is of: a copy by spread is another one. A WeakMap would say the same, and take as
+ * long for one small message as six of them do to be written.
+ */
+const binaryForm = Symbol("binary form");
+
+interface FormCarrier {
+  [binaryForm]?: { readonly of: object; readonly bytes: Uint8Array };
+}
 
 /**
  * Hands the wire a message together with its binary form, for who has that at hand: it is sent as it is, and changes to the message after this
  * are not. Read as an object, and written as JSON, the message speaks for itself.
  */
 export function withBinaryForm<M extends Message>(message: M, form: Uint8Array): M {
-  binaryForms.set(message, form);
+  (message as FormCarrier)[binaryForm] = { of: message, bytes: form }; // no type of messages has it
   return message;
 }
 
@@ -60,8 +67,8 @@ function createProtoCodec<Desc extends DescMessage>(desc: Desc, { binary, decode
       }
     },
     encode(message) {
-      const known = binaryForms.get(message);
-      if (known !== undefined) return known;
+      const form = (message as FormCarrier)[binaryForm]; // no type of messages has it
+      if (form?.of === message) return form.bytes;
       try {
         return toBinary(desc, message, binary);
       } catch (thrown) {
