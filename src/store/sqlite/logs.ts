@@ -49,7 +49,8 @@ export class SqliteLogs {
     for (let arrival: Arrival | undefined; ; ) {
       signal?.throwIfAborted();
       this.#parts.checkOpen();
-      const page: Page = arrival === undefined ? this.#parts.reader.page(name, number, id) : { id, isFull: false, ...arrival };
+      const page: Page =
+        arrival === undefined ? this.#parts.reader.page(name, number, id) : { id, isFull: false, isEnd: false, ...arrival };
       id = page.id;
       const isFresh = this.#watchTrims();
       for (const entry of page.entries) {
@@ -60,8 +61,8 @@ export class SqliteLogs {
       }
       arrival = undefined;
       if (page.isFull) await turn(); // a long log is read between other work
+      if (!follow && (page.isEnd || page.entries.length === 0)) return;
       if (page.entries.length > 0) continue;
-      if (!follow) return;
       this.#parts.onWait();
       arrival = await this.#followers.changed(name, number, signal);
     }

@@ -17,6 +17,8 @@ export interface Page {
   readonly entries: readonly Uint8Array[];
   /** As much as is read at once: there may be more. */
   readonly isFull: boolean;
+  /** Where the log ends. */
+  readonly isEnd: boolean;
 }
 
 /** A lease as it lies in the file; it has ended when `endMs` is null. */
@@ -43,7 +45,7 @@ interface EntriesRange {
 
 type EntriesStatement = Statement<[EntriesRange], StoredEntry>;
 
-interface Collected extends Omit<Page, "id"> {
+interface Collected extends Omit<Page, "id" | "isEnd"> {
   /** Why there are no more, though there should be. */
   readonly damage?: string;
   /** SQLite has found it. */
@@ -71,7 +73,7 @@ export class Reader {
       const row = this.#find(name);
       if (id !== undefined && row?.id !== id) throw forgotten(name, from);
       if (row !== undefined && from < row.first) throw trimmed(name, { from, first: row.first });
-      return { id: row?.id, ...(row === undefined ? { entries: [], isFull: false } : this.#entries(row, from)) };
+      return { id: row?.id, ...(row === undefined ? { entries: [], isFull: false, isEnd: true } : this.#entries(row, from)) };
     });
   }
 
@@ -134,11 +136,13 @@ export class Reader {
   }
 
   /** What is whole before damage is given first: the next page begins with the damage. */
-  #entries(log: LogRow, from: number): Collected {
+  #entries(log: LogRow, from: number): Omit<Page, "id"> {
     let read = this.#collect(this.#statements.entries, log, from);
     // The table of recent entries is shared: when it is damaged, a log that has none there can still be read.
     if (read.isTorn && read.entries.length === 0) read = this.#collect(this.#statements.settledEntries, log, from);
-    if (read.damage === undefined || read.entries.length > 0) return read;
+    if (read.damage === undefined || read.entries.length > 0) {
+      return { ...read, isEnd: read.damage === undefined && from + read.entries.length >= log.length };
+    }
     throw new Failed({ case: "damaged", why: read.damage, entry: from });
   }
 
