@@ -396,9 +396,9 @@ async function appendTask(store: Store, taskId: string, steps: readonly KeptStep
   const request = create(TaskRequestSchema, { taskId, content: "x" });
   const createTimeMs = Date.UTC(2026, 0, 1);
   const deadlineMs = createTimeMs + 1_000;
-  const caller = "anonymous";
+  const caller = { name: "anonymous", proof: "none" } as const;
   const begin = writeBegin({ agent: "echo", caller, request, createTimeMs, deadlineMs, envelope: rootEnvelope }, "r");
   const elapsedMs = steps.at(-1)?.elapsedMs ?? 0;
   const finish: KeptStep = { event: { case: "finish", value: { status: Status.COMPLETED } }, elapsedMs };
-  await store.append(taskLogName(caller, taskId), [begin, ...[...steps, finish].map((step) => writeStep(step, ""))]);
+  await store.append(taskLogName(caller.name, taskId), [begin, ...[...steps, finish].map((step) => writeStep(step, ""))]);
 }
