@@ -6,13 +6,16 @@ import { failingReplica } from "./failing-replica.ts";
 import type { Fault } from "./fault.ts";
 import { killSqlite } from "./kill-sqlite.ts";
 import { leaseExpiry } from "./lease-expiry.ts";
+import { oneRun } from "./one-run.ts";
 import { createProcesses } from "./processes.ts";
 import { registryDown } from "./registry-down.ts";
 import { registryScale } from "./registry-scale.ts";
 import { replicaLoss } from "./replica-loss.ts";
 import { createReplicas } from "./replicas.ts";
+import { resume } from "./resume.ts";
 import { retryStorm } from "./retry-storm.ts";
 import { slowReplica } from "./slow-replica.ts";
+import { staleLease } from "./stale-lease.ts";
 
 const faults: readonly Fault[] = [
   replicaLoss,
@@ -26,6 +29,9 @@ const faults: readonly Fault[] = [
   cancelChain,
   certificateRotation,
   killSqlite,
+  resume,
+  oneRun,
+  staleLease,
 ];
 
 /** Whatever hangs, the run ends, unless a fault says otherwise. */
