@@ -18,12 +18,47 @@ test("discovery: an agent is found, proves who it is, is called and answers, in 
     "assistant  is answered: 30 minutes with Ana and Ben, Tue ",
     "assistant  with the source calendars/ana.ics: ",
   ];
-  const found = steps.map((step) => stdout.indexOf(step));
-  expect(found).not.toContain(-1);
-  expect(found).toEqual(found.toSorted((one, other) => one - other)); // each after those before
+  expectSteps(stdout, steps);
 });
+
+test("resume: an answer goes on when its connection is cut and when its server is killed, or its failure is told", async () => {
+  const { code, stdout, stderr } = await startProgram([process.execPath, runner, "resume"]).exit;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1).join(" ");
+  const [, cut = "", killed = "", failed = ""] = stdout.split(/\n\n.*\n/);
+  expectSteps(cut, [
+    `caller     has ${upTo(20)}\n`,
+    "wire       is cut",
+    "caller     is cut off, and asks for event ",
+    `caller     has the whole answer, of 61 events none is missing and none came twice: ${upTo(60)}`,
+  ]);
+  expect(cut).not.toContain("begins anew");
+  expectSteps(killed, [
+    "server     was killed",
+    "caller     hears that the agent begins anew, and forgets events 0 to ",
+    `caller     has ${upTo(20)}\n`,
+    "caller     has the whole answer, of ",
+  ]);
+  expect(killed).toContain(`none came twice: ${upTo(60)}`);
+  expectSteps(failed, [
+    "server     was killed",
+    "caller     fails: [unavailable] the server that ran task ",
+    "caller     finds the task as it ended: ERROR, with ",
+  ]);
+}, 90_000); // a server that is killed may be taken for one that lives for six seconds
+
+/** Each stands after those before it. */
+function expectSteps(output: string, steps: readonly string[]): void {
+  let from = 0;
+  const missing = steps.filter((step) => {
+    const at = output.indexOf(step, from);
+    if (at >= 0) from = at + step.length;
+    return at < 0;
+  });
+  expect({ missing, output }).toEqual({ missing: [], output });
+}
 
 test("an example that there is not: the names of those that there are", async () => {
   const { code, stderr } = await startProgram([process.execPath, runner, "nothing"]).exit;
-  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining("The examples are: discovery") });
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining("The examples are: discovery, resume") });
 });
