@@ -206,7 +206,10 @@ describe.each(stores)("servers that share %s", (_name, open) => {
       code: Code.Unavailable,
       rawMessage: expect.stringContaining("begins anew"),
     });
+    const again = first.streamResponse(task)[Symbol.asyncIterator]();
+    expect((await again.next()).value).toMatchObject({ index: 0, text: `${steps.runs}.0 ` }); // without what is void
     await other.agents.cancel("t");
+    await failure(again.next());
   });
 
   test("attach by the id alone; one that nobody has is NOT_FOUND", async () => {

@@ -27,14 +27,17 @@ export interface AgentServiceOptions {
   readonly access: Access;
   /** Aborted with a ConnectError when conversations without a running turn have to end. */
   readonly idle: AbortSignal;
+  /** For callers by the contract as first published. Default false. */
+  readonly isFirstContract?: boolean;
 }
 
 /** AgentService over the task runtime. */
-export function createAgentService({ runtime, access, idle }: AgentServiceOptions) {
+export function createAgentService({ runtime, access, idle, isFirstContract = false }: AgentServiceOptions) {
+  const callerOf = (context: HandlerContext) => new ContextCaller(context, access, isFirstContract);
   return {
-    processTask: (request, context) => processTask(runtime, request, new ContextCaller(context, access)),
-    streamResponse: (request, context) => streamTask(runtime, request, new ContextCaller(context, access)),
-    converse: (requests, context) => converse(runtime, requests, { caller: new ContextCaller(context, access), idle }),
+    processTask: (request, context) => processTask(runtime, request, callerOf(context)),
+    streamResponse: (request, context) => streamTask(runtime, request, callerOf(context)),
+    converse: (requests, context) => converse(runtime, requests, { caller: callerOf(context), idle }),
     async getTask({ taskId }, context) {
       validateTaskId(taskId, runtime.limits);
       const record = await runtime.find(taskId, access.callerOf(context));
@@ -58,11 +61,13 @@ export function createAgentService({ runtime, access, idle }: AgentServiceOption
 class ContextCaller implements Caller {
   readonly identity: CallerIdentity;
   readonly timeoutMs: number | undefined;
+  readonly isOfFirstContract: boolean;
   readonly #context: HandlerContext;
   readonly #access: Access;
   #envelope: Envelope | undefined;
 
-  constructor(context: HandlerContext, access: Access) {
+  constructor(context: HandlerContext, access: Access, isOfFirstContract: boolean) {
+    this.isOfFirstContract = isOfFirstContract;
     this.identity = access.callerOf(context);
     this.#access = access;
     this.timeoutMs = context.timeoutMs();

@@ -190,7 +190,7 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
   );
   const idle = new AbortController();
   const shutdown = new AbortController();
-  const agentService = createAgentService({ runtime, access, idle: idle.signal });
+  const service = { runtime, access, idle: idle.signal };
   const health = createHealth(() => rpc.services.map((service) => service.typeName));
   const reflection = createReflection(() => rpc.services);
   const rpc = createRpcHandler({
@@ -201,8 +201,8 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
     ...(access.contextValues && { contextValues: access.contextValues }),
     routes(router) {
       if (agents.length > 0) {
-        router.service(AgentService, agentService);
-        router.service(FirstAgentService, createFirstContract(agentService));
+        router.service(AgentService, createAgentService(service));
+        router.service(FirstAgentService, createFirstContract(createAgentService({ ...service, isFirstContract: true })));
       }
       if (registry !== undefined) router.service(RegistryService, registry.service);
       if (memory !== undefined) router.service(MemoryService, memory.service);

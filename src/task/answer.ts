@@ -20,6 +20,11 @@ export function valid(events: readonly KeptEvent[]): readonly KeptEvent[] {
   return kept.filter((event) => event !== undefined);
 }
 
+/** Where a reader begins who cannot be told what is void: after what is so from the task's beginning. */
+export function firstValid(events: readonly KeptEvent[]): number {
+  return events.findLastIndex((event) => isRestart(event) && event.value.from === 0) + 1;
+}
+
 function isRestart(event: KeptEvent): event is Extract<TaskEvent, { case: "restart" }> {
   return typeof event === "object" && event.case === "restart";
 }

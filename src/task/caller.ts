@@ -16,6 +16,8 @@ export interface Caller {
   readonly isLost: boolean;
   /** Calls back then, which is cheaper where nobody needs the signal. Returns what forgets the listener. */
   onLeave(listener: (reason: unknown) => void): () => void;
+  /** True when it cannot be told that events are void: a stream leaves out what is void when it begins. */
+  readonly isOfFirstContract: boolean;
   /** Milliseconds that the caller gives; undefined for no deadline. */
   readonly timeoutMs: number | undefined;
 }

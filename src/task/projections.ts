@@ -9,6 +9,7 @@ import {
 } from "../contract/index.ts";
 import { isPromise, outOfRange, type TaskEvent } from "../core/index.ts";
 import { withBinaryForm } from "../wire/index.ts";
+import { firstValid } from "./answer.ts";
 import type { Caller } from "./caller.ts";
 import { responseOf } from "./description.ts";
 import type { LogEntry } from "./log.ts";
@@ -62,7 +63,8 @@ export async function* streamTask(runtime: TaskRuntime, request: TaskRequest, ca
   try {
     checkRange(record, request.fromIndex);
     const taskId = writeTaskId(record.id);
-    for await (const page of record.log.read(request.fromIndex, caller.signal)) {
+    const from = caller.isOfFirstContract ? firstValid(record.log.seen) : request.fromIndex;
+    for await (const page of record.log.read(from, caller.signal)) {
       for (const entry of page) {
         throwIfFailed(entry.event);
         yield entry.event.case === "text" && !entry.isFinal ? toTextChunk(record, entry, taskId) : toChunk(record, entry);
