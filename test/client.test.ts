@@ -21,9 +21,10 @@ describe("a connection that cannot be had is UNAVAILABLE", () => {
     ["closed when accepted", () => createServer((socket) => socket.destroy())],
     ["reset before the handshake", () => createServer((socket) => socket.resetAndDestroy())],
     ["lost when the request came", losesConnections],
+    ["accepted, and nothing more within `connectTimeoutMs`", () => createServer()],
   ])("%s", async (_what, create) => {
     const server = create();
-    const agents = connect(await listen(server));
+    const agents = connect({ url: await listen(server), connectTimeoutMs: 1_000 });
     const reading = (async () => {
       for await (const _ of agents.stream("x", { resumeForMs: 200 }));
     })();

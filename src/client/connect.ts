@@ -8,7 +8,9 @@ import { discoveredFeed } from "./reach/discovered-feed.ts";
 import type { BalancedTransportOptions } from "./reach/options.ts";
 
 /** What holds for every call, to one server or to several. */
-interface SharedOptions extends CallDefaults, Pick<TransportOptions, "protocol" | "keepaliveMs"> {}
+interface SharedOptions
+  extends CallDefaults,
+    Pick<TransportOptions, "protocol" | "connectTimeoutMs" | "keepaliveMs" | "keepaliveTimeoutMs"> {}
 
 /** How to reach one server. */
 export interface ServerOptions extends SharedOptions, Pick<TransportOptions, "tls"> {
