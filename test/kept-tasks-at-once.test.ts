@@ -124,13 +124,13 @@ test("all tasks of a server that is gone are taken over together, not one after 
   const first = await startServer({ agents: [agent], store });
   const seen = createTally();
   const ids = ["a", "b", "c"];
-  for (const taskId of ids) void textOf(reach(first), seen.note, { ...task, taskId }).catch(() => {}); // its server closes
+  for (const taskId of ids) void textOf(reach(first), seen.note, { asked: { ...task, taskId } }).catch(() => {}); // its server closes
   for (const run of [1, 2, 3]) await seen.times(`run ${run}`, 1);
   await first.close({ graceMs: 0 });
   const { store: held, hold, release } = holdAnswers(store);
   const successor = await serve(agent, held);
   const restarted = hold(ids.length);
-  const reads = Promise.allSettled(ids.map((taskId) => textOf(successor, seen.note, { ...task, taskId })));
+  const reads = Promise.allSettled(ids.map((taskId) => textOf(successor, seen.note, { asked: { ...task, taskId } })));
   await restarted; // all of them, though none has been told so
   release();
   for (const run of [4, 5, 6]) await seen.times(`run ${run}`, 1);

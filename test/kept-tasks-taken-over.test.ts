@@ -1,5 +1,6 @@
 import { Code, ConnectError, defineAgent, type Lease, type Store } from "../src/index.ts";
-import { createCounting, createTally, serve, task, textOf } from "./support/kept-tasks.ts";
+import { createCounting, createTally, reach, serve, task, textOf } from "./support/kept-tasks.ts";
+import { startServer } from "./support/server.ts";
 import { newPath, openStore } from "./support/sqlite.ts";
 
 test("what a task failed with is its end at every server: nobody asks again", async () => {
@@ -51,4 +52,44 @@ test("a server that was taken for dead leaves its tasks to the one that took the
   open();
   expect(await Promise.all(reads)).toEqual(Array(2).fill("run 1run 2, whole"));
   expect(runs).toHaveLength(2);
+});
+
+/** A store whose server tells when it has heard what another one wishes of it. */
+function overheard(store: Store, onHeard: () => void): Store {
+  return {
+    ...store,
+    async *watch(prefix, options) {
+      for await (const change of store.watch(prefix, options)) {
+        yield change;
+        if (prefix.startsWith("note/") && change.case === "put") onHeard();
+      }
+    },
+  };
+}
+
+test("who waits at a third server is heard by the one that took the task over", async () => {
+  const path = newPath();
+  const seen = createTally();
+  const first = await startServer({ agents: [createCounting().agent], store: await openStore({ path }) });
+  void textOf(reach(first), seen.note).catch(() => {}); // its server closes
+  await seen.times("run 1", 1);
+  const others: { runs: string[]; open: () => void; read: Promise<string>; leave: () => void }[] = [];
+  for (const { agent, runs, open } of [createCounting(), createCounting()]) {
+    const agents = await serve(
+      agent,
+      overheard(await openStore({ path }), () => seen.note("heard")),
+    );
+    const leaving = new AbortController();
+    const read = textOf(agents, seen.note, { signal: leaving.signal });
+    others.push({ runs, open, read, leave: () => leaving.abort() });
+  }
+  await seen.times("run 1", 3);
+  await first.close({ graceMs: 0 });
+  await seen.times("run 1", 5);
+  const [successor, third] = others.toSorted((one, other) => other.runs.length - one.runs.length);
+  await seen.times("heard", 1);
+  successor?.leave();
+  await expect(successor?.read).rejects.toMatchObject({ code: Code.Canceled });
+  successor?.open();
+  expect(await third?.read).toBe("run 1run 1, whole");
 });

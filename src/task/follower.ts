@@ -78,6 +78,7 @@ export class Follower {
   #attend(): void {
     const { store, name, own, log } = this.#init;
     const to = this.runner;
+    void this.#attendance?.then((note) => note?.withdraw()); // to one that has died
     this.#attendance = leaveNote({ store, to, wish: "attend", task: name, from: own.id }).catch((err: unknown) => {
       log.warn({ err, task: name }, "the server that runs the task does not hear that somebody waits for it");
       return undefined;
@@ -112,12 +113,16 @@ export class Follower {
   #take(number: number, bytes: Uint8Array): boolean {
     const entry = readEntry(this.#init.name, number, bytes);
     const { event, ...step } = stepIn(entry);
-    this.runner = entry.runner || this.runner;
+    const { runner } = this;
+    this.runner = entry.runner || runner;
     this.record.restore(event, step);
-    if (!this.record.log.settled) return false;
-    this.end();
-    this.record.conclude();
-    return true;
+    if (this.record.log.settled) {
+      this.end();
+      this.record.conclude();
+      return true;
+    }
+    if (this.runner !== runner) this.#attend();
+    return false;
   }
 
   /** The task may go on where it runs; here nobody sees it. */

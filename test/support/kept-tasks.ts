@@ -1,4 +1,4 @@
-import { type Agent, type Agents, connect, defineAgent, type Server, type Store } from "../../src/index.ts";
+import { type Agent, type Agents, type CallOptions, connect, defineAgent, type Server, type Store } from "../../src/index.ts";
 import { startServer } from "./server.ts";
 
 const clients: Agents[] = [];
@@ -41,9 +41,13 @@ export function reach({ url }: Server): Agents {
 export const task = { taskId: "t-1", content: "x" };
 
 /** @param begun called with what a run says first. */
-export async function textOf(agents: Agents, begun: (run: string) => void = () => {}, asked = task): Promise<string> {
+export async function textOf(
+  agents: Agents,
+  begun: (run: string) => void = () => {},
+  { asked = task, ...options }: CallOptions & { readonly asked?: typeof task } = {},
+): Promise<string> {
   let text = "";
-  for await (const chunk of agents.stream(asked)) {
+  for await (const chunk of agents.stream(asked, options)) {
     if (chunk.text.startsWith("run")) begun(chunk.text);
     text += chunk.text;
   }
