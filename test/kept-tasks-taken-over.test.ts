@@ -1,4 +1,4 @@
-import { Code, ConnectError, defineAgent, type Lease, type Store } from "../src/index.ts";
+import { Code, ConnectError, defineAgent, type Lease, Status, type Store } from "../src/index.ts";
 import { createCounting, createTally, reach, serve, task, textOf } from "./support/kept-tasks.ts";
 import { startServer } from "./support/server.ts";
 import { newPath, openStore } from "./support/sqlite.ts";
@@ -54,14 +54,14 @@ test("a server that was taken for dead leaves its tasks to the one that took the
   expect(runs).toHaveLength(2);
 });
 
-/** A store whose server tells when it has heard what another one wishes of it. */
-function overheard(store: Store, onHeard: () => void): Store {
+/** A store whose server tells when it has heard what another one wishes of it, and no longer does. */
+function overheard(store: Store, onHeard: (what: "put" | "delete") => void): Store {
   return {
     ...store,
     async *watch(prefix, options) {
       for await (const change of store.watch(prefix, options)) {
         yield change;
-        if (prefix.startsWith("note/") && change.case === "put") onHeard();
+        if (prefix.startsWith("note/") && change.case !== "current") onHeard(change.case);
       }
     },
   };
@@ -75,10 +75,7 @@ test("who waits at a third server is heard by the one that took the task over", 
   await seen.times("run 1", 1);
   const others: { runs: string[]; open: () => void; read: Promise<string>; leave: () => void }[] = [];
   for (const { agent, runs, open } of [createCounting(), createCounting()]) {
-    const agents = await serve(
-      agent,
-      overheard(await openStore({ path }), () => seen.note("heard")),
-    );
+    const agents = await serve(agent, overheard(await openStore({ path }), seen.note));
     const leaving = new AbortController();
     const read = textOf(agents, seen.note, { signal: leaving.signal });
     others.push({ runs, open, read, leave: () => leaving.abort() });
@@ -87,9 +84,47 @@ test("who waits at a third server is heard by the one that took the task over", 
   await first.close({ graceMs: 0 });
   await seen.times("run 1", 5);
   const [successor, third] = others.toSorted((one, other) => other.runs.length - one.runs.length);
-  await seen.times("heard", 1);
+  await seen.times("put", 1);
   successor?.leave();
   await expect(successor?.read).rejects.toMatchObject({ code: Code.Canceled });
   successor?.open();
   expect(await third?.read).toBe("run 1run 1, whole");
+});
+
+/** A store whose server gets the answer to its first note when it has left a second one. */
+function slowToNote(store: Store): Store {
+  let notes = 0;
+  let left = () => {};
+  const second = new Promise<void>((resolve) => {
+    left = resolve;
+  });
+  return {
+    ...store,
+    async lease(key, value, ttlMs) {
+      const isFirst = key.startsWith("note/") && notes++ === 0;
+      const taking = store.lease(key, value, ttlMs);
+      if (isFirst) await second;
+      else if (notes === 2) await taking.catch(() => {}).finally(left);
+      return await taking;
+    },
+  };
+}
+
+test("who looks at a task, and then waits for it, is heard by the server that runs it", async () => {
+  const { agent, open } = createCounting();
+  const path = newPath();
+  const seen = createTally();
+  const running = await serve(agent, overheard(await openStore({ path }), seen.note));
+  const asked = await serve(agent, slowToNote(await openStore({ path })));
+  const leaving = new AbortController();
+  const left = textOf(running, seen.note, { signal: leaving.signal });
+  await seen.times("run 1", 1);
+  await asked.get(task.taskId);
+  const read = textOf(asked);
+  await seen.times("delete", 1);
+  leaving.abort();
+  await expect(left).rejects.toMatchObject({ code: Code.Canceled });
+  await expect(running.get(task.taskId)).resolves.toMatchObject({ status: Status.RUNNING });
+  open();
+  expect(await read).toBe("run 1, whole");
 });

@@ -6,7 +6,6 @@ import type { Store } from "../store/index.ts";
 import { readEntry, stepIn } from "./entries.ts";
 import { leaveNote, type Note } from "./notes.ts";
 import type { TaskRecord } from "./record.ts";
-import type { Runner } from "./runner.ts";
 
 export interface FollowerInit {
   readonly record: TaskRecord;
@@ -16,8 +15,6 @@ export interface FollowerInit {
   readonly name: string;
   readonly store: Store;
   readonly log: Logger;
-  /** This server. */
-  readonly own: Runner;
 }
 
 export interface FollowerEvents {
@@ -76,10 +73,10 @@ export class Follower {
 
   /** While somebody waits here, the task must not count as abandoned there. */
   #attend(): void {
-    const { store, name, own, log } = this.#init;
+    const { store, name, log } = this.#init;
     const to = this.runner;
     void this.#attendance?.then((note) => note?.withdraw()); // to one that has died
-    this.#attendance = leaveNote({ store, to, wish: "attend", task: name, from: own.id }).catch((err: unknown) => {
+    this.#attendance = leaveNote({ store, to, wish: "attend", task: name }).catch((err: unknown) => {
       log.warn({ err, task: name }, "the server that runs the task does not hear that somebody waits for it");
       return undefined;
     });

@@ -161,7 +161,7 @@ export class Journal {
     const ended = (follower: Follower) => {
       if (this.#followed.get(name) === follower) this.#followed.delete(name);
     };
-    const init = { record, runner, name, store: this.store, log: this.#options.log, own: this.runner };
+    const init = { record, runner, name, store: this.store, log: this.#options.log };
     const follower = new Follower(init, { orphaned: onOrphaned, ended });
     this.#followed.set(name, follower);
     follower.start();

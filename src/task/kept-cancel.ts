@@ -34,9 +34,9 @@ export async function leaveKept(record: TaskRecord, { journal }: CancelParts): P
   if (record.log.settled) return;
   if (record.run !== undefined || record.attendance.isAny) record.attendance.callerLeft();
   else {
-    const { store, runner } = journal;
+    const { store } = journal;
     const task = taskLogName(record.caller, record.id);
-    await leaveNote({ store, to: journal.runnerOf(record), wish: "leave", task, from: runner.id, isShort: true });
+    await leaveNote({ store, to: journal.runnerOf(record), wish: "leave", task, isShort: true });
     record.attendance.hold().release(); // it need not be followed here
   }
 }
@@ -54,8 +54,8 @@ async function cancelWaiting(record: TaskRecord, { table, journal, ready }: Canc
 async function cancelElsewhere(record: TaskRecord, journal: Journal): Promise<void> {
   const hold = record.attendance.hold();
   const task = taskLogName(record.caller, record.id);
-  const { store, runner } = journal;
-  const note = await leaveNote({ store, to: journal.runnerOf(record), wish: "cancel", task, from: runner.id });
+  const { store } = journal;
+  const note = await leaveNote({ store, to: journal.runnerOf(record), wish: "cancel", task });
   try {
     if (await settled(record, taskBounds.cancelPatienceMs)) return;
     throw unavailable(`the server that runs task "${record.id}" does not answer; ask again`, 1_000);

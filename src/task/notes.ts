@@ -1,7 +1,8 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { createBackoff, type Due, taskBounds, timers } from "../core/index.ts";
-import { isLeaseHeld, isLeaseLost, type Lease, type Store } from "../store/index.ts";
+import { isLeaseLost, type Store } from "../store/index.ts";
+import { newId } from "./id.ts";
 
 /** What one server asks of another that runs a task. */
 export type Wish = "attend" | "cancel" | "leave";
@@ -14,8 +15,6 @@ interface NoteInit {
   readonly wish: Wish;
   /** The task's log. */
   readonly task: string;
-  /** The server that asks. */
-  readonly from: string;
   /** It ends by itself. Default false: it is there until it is withdrawn. */
   readonly isShort?: boolean;
 }
@@ -28,53 +27,32 @@ export interface Note {
   withdraw(): Promise<void>;
 }
 
-/** Leaves a wish. @throws ConnectError what the store throws. */
-export async function leaveNote({ store, to, wish, task, from, isShort = false }: NoteInit): Promise<Note> {
-  const key = `${notesPrefix}${to}/${wish}/${from}/${task}`;
-  let due: Due | undefined;
+/** Leaves a wish. Each has an id, so that none goes with another of the same server. @throws ConnectError what the store throws. */
+export async function leaveNote({ store, to, wish, task, isShort = false }: NoteInit): Promise<Note> {
+  const key = `${notesPrefix}${to}/${wish}/${newId()}/${task}`;
+  let renewal: Due | undefined;
   let isOver = false;
-  let lease = await take(store, key);
-  const later = (ms: number) => {
-    if (!isOver && !isShort) due = timers.schedule(ms, () => void hold().catch(() => later(retryMs)));
+  const lease = await store.lease(key, nothing, taskBounds.noteTtlMs);
+  const renewLater = () => {
+    if (!isOver && !isShort) renewal = timers.schedule(taskBounds.noteTtlMs / 3, renew);
   };
-  const hold = async () => {
-    if (lease === undefined) lease = await take(store, key);
-    else await lease.renew().catch(forget);
-    if (isOver) await lease?.release();
-    later(lease === undefined ? retryMs : taskBounds.noteTtlMs / 3);
-  };
-  const forget = (thrown: unknown) => {
-    if (!isLeaseLost(thrown)) throw thrown;
-    lease = undefined;
-  };
-  later(lease === undefined ? retryMs : taskBounds.noteTtlMs / 3);
+  const renew = () =>
+    void lease.renew().then(renewLater, (thrown: unknown) => (isLeaseLost(thrown) ? undefined : renewLater()));
+  renewLater();
   return {
     async withdraw() {
       isOver = true;
-      due?.cancel();
-      await lease?.release().catch(() => {}); // it ends in its time
+      renewal?.cancel();
+      await lease.release().catch(() => {}); // it ends in its time
     },
   };
 }
 
-/** After which a wish is left that could not be: the same one of this server was just being taken back, or the store was away. */
-const retryMs = 200;
-
-/** Undefined when the same wish of the same server is there. */
-async function take(store: Store, key: string): Promise<Lease | undefined> {
-  try {
-    return await store.lease(key, nothing, taskBounds.noteTtlMs);
-  } catch (thrown) {
-    if (isLeaseHeld(thrown)) return undefined;
-    throw thrown;
-  }
-}
-
 export interface NoteListener {
   /** A wish is there. */
-  left(wish: Wish, task: string, from: string): void;
+  left(wish: Wish, task: string, id: string): void;
   /** It is not there any more. */
-  withdrawn(wish: Wish, task: string, from: string): void;
+  withdrawn(wish: Wish, task: string, id: string): void;
 }
 
 /** Tells of the wishes that are left for a server, until the signal is aborted. Never throws. */
@@ -89,10 +67,10 @@ export async function readNotes(
     try {
       for await (const change of store.watch(prefix, { signal })) {
         if (change.case === "current") continue;
-        const [, wish = "", from = "", task = ""] = /^([^/]+)\/([^/]+)\/(.+)$/.exec(change.key.slice(prefix.length)) ?? [];
+        const [, wish = "", id = "", task = ""] = /^([^/]+)\/([^/]+)\/(.+)$/.exec(change.key.slice(prefix.length)) ?? [];
         if (wish !== "attend" && wish !== "cancel" && wish !== "leave") continue;
-        if (change.case === "put") listener.left(wish, task, from);
-        else listener.withdrawn(wish, task, from);
+        if (change.case === "put") listener.left(wish, task, id);
+        else listener.withdrawn(wish, task, id);
       }
     } catch (err) {
       if (signal.aborted) return;

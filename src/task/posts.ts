@@ -27,7 +27,7 @@ interface Post {
   readonly record: TaskRecord;
   readonly writer: TaskWriter;
   readonly init: RunInit;
-  /** Servers at which somebody waits for it. */
+  /** By the notes of servers at which somebody waits for it. */
   readonly attended: Map<string, Hold>;
   readonly runner: string;
 }
@@ -79,17 +79,17 @@ export class Posts {
     this.#listeningAs = id;
     const signal = AbortSignal.any([this.#listening.signal, journal.signal]);
     const listener = {
-      left: (wish: string, task: string, from: string) => {
+      left: (wish: string, task: string, id: string) => {
         const post = this.#posts.get(task);
         if (wish === "cancel") post?.record.stop(callerCancelled());
         else if (wish === "leave") post?.record.attendance.callerLeft();
-        else if (post !== undefined && !post.attended.has(from)) post.attended.set(from, post.record.attendance.hold());
+        else if (post !== undefined && !post.attended.has(id)) post.attended.set(id, post.record.attendance.hold());
       },
-      withdrawn: (wish: string, task: string, from: string) => {
+      withdrawn: (wish: string, task: string, id: string) => {
         if (wish !== "attend") return;
         const attended = this.#posts.get(task)?.attended;
-        attended?.get(from)?.release(true);
-        attended?.delete(from);
+        attended?.get(id)?.release(true);
+        attended?.delete(id);
       },
     };
     void readNotes({ store: journal.store, to: id, log }, listener, signal);
