@@ -8,6 +8,7 @@ import type { Journal, LoadedTask } from "./journal.ts";
 import type { KeptEvent } from "./log.ts";
 import type { Posts } from "./posts.ts";
 import type { TaskRecord } from "./record.ts";
+import { taskEndedTrailer } from "./status.ts";
 import type { TaskParts } from "./tasks.ts";
 import { serverLost } from "./tasks.ts";
 
@@ -115,9 +116,16 @@ export class Adoption {
       record.stop(
         leftMs > 0 ? serverLost(record.id) : deadlineExceeded(`the task's time was over before its server's death was seen`),
       );
-    if (!(await writer.kept())) {
-      record.log.dropUnseen();
-      record.log.keepWith(undefined);
+    let isKept = false;
+    try {
+      isKept = await writer.kept();
+    } finally {
+      if (!isKept) {
+        record.log.dropUnseen();
+        record.log.keepWith(undefined);
+      }
+    }
+    if (!isKept) {
       this.#follow(loaded, identity); // another server was faster
       return;
     }
@@ -130,8 +138,13 @@ export class Adoption {
   readonly #onSettle = (record: TaskRecord): void => {
     const { table } = this.#options.parts;
     if (record.run !== undefined) this.#options.parts.onSettle(record);
-    else if (record.keptBytes === undefined) table.keep(record);
+    else if (record.keptBytes === undefined && isEnd(record)) table.keep(record);
   };
+}
+
+/** False when it is over here alone: who asks again may have more of it. */
+function isEnd({ finish }: TaskRecord): boolean {
+  return finish?.error === undefined || finish.error.metadata.has(taskEndedTrailer);
 }
 
 function countRestarts(events: readonly KeptEvent[]): number {

@@ -6,6 +6,8 @@ export interface Verdict {
   readonly met: boolean;
   /** The figures, in one line. */
   readonly figures: string;
+  /** True when nothing was done: the figures say why. Default false. */
+  readonly isSkipped?: boolean;
 }
 
 /** What a run is made of: nothing is started before it is asked for, and all is ended with the run. */

@@ -2,6 +2,7 @@
 import { balancingCost } from "./balancing-cost.ts";
 import { cancelChain } from "./cancel-chain.ts";
 import { certificateRotation } from "./certificate-rotation.ts";
+import { diskFull } from "./disk-full.ts";
 import { failingReplica } from "./failing-replica.ts";
 import type { Fault } from "./fault.ts";
 import { killSqlite } from "./kill-sqlite.ts";
@@ -32,6 +33,7 @@ const faults: readonly Fault[] = [
   resume,
   oneRun,
   staleLease,
+  diskFull,
 ];
 
 /** Whatever hangs, the run ends, unless a fault says otherwise. */
@@ -56,9 +58,9 @@ if (fault === undefined) {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => giveUp(`it was ended by ${signal}`));
   try {
     say(fault.title);
-    const { met, figures } = await fault.run({ replicas: createReplicas(processes), processes, say });
+    const { met, figures, isSkipped = false } = await fault.run({ replicas: createReplicas(processes), processes, say });
     await processes.stop();
-    say(`${fault.name}: ${met ? "passed" : "FAILED"}, ${figures}`);
+    say(`${fault.name}: ${isSkipped ? "skipped" : met ? "passed" : "FAILED"}, ${figures}`);
     process.exitCode = met ? 0 : 1;
   } finally {
     await processes.stop();

@@ -6,7 +6,7 @@ import { type Agents, Code, ConnectError, Status, type Store } from "../../src/i
 import type { SeenTask } from "./task-readers.ts";
 
 /** A task's events in words, so that what a caller saw and what a log holds can be compared. */
-type Steps = readonly string[];
+export type Steps = readonly string[];
 
 /** The logs of all tasks in a store, by the tasks' ids. */
 export async function readLogs(store: Store): Promise<Map<string, Steps>> {
@@ -35,7 +35,7 @@ export async function replayAll(agents: Agents, tasks: readonly SeenTask[]): Pro
   return replays;
 }
 
-async function replay(agents: Agents, taskId: string): Promise<Steps> {
+export async function replay(agents: Agents, taskId: string): Promise<Steps> {
   const chunks: TokenChunk[] = [];
   try {
     for await (const chunk of agents.stream({ taskId })) chunks.push(chunk);
@@ -129,7 +129,7 @@ function checkPieces({ pieces }: SeenTask, log: Steps, fail: (what: string) => n
   if (log.at(-1) === "finish COMPLETED" && next !== pieces) fail(`ended well after ${next} of ${pieces} pieces`);
 }
 
-function stepsOf(chunks: readonly TokenChunk[], error?: ConnectError): Steps {
+export function stepsOf(chunks: readonly TokenChunk[], error?: ConnectError): Steps {
   const steps = chunks.map(({ text, restartedFrom, status, isFinal }) => {
     if (restartedFrom !== undefined) return `restart ${restartedFrom}`;
     return isFinal ? `finish ${Status[status]}` : `text ${text}`;

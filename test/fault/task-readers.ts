@@ -38,15 +38,15 @@ export interface TaskReadersOptions {
   readonly mayBegin?: () => boolean;
 }
 
-const pollMs = 5;
+const pollMs = 20;
 
 export function startReaders({ agents, count, pieces, mayBegin = () => true }: TaskReadersOptions): TaskReaders {
   const tasks: SeenTask[] = [];
   let isStopping = false;
   const read = async (agent: AgentName) => {
     while (!isStopping) {
-      if (mayBegin()) await readTask(agents, { agent, pieces: pieces() }, tasks);
-      else await pause(pollMs);
+      const seen = mayBegin() ? await readTask(agents, { agent, pieces: pieces() }, { tasks }) : undefined;
+      if (seen === undefined || seen.error !== undefined) await pause(pollMs);
     }
   };
   const reading = Array.from({ length: count }, (_, index) => read(index % 2 === 0 ? "once" : "again"));
@@ -60,11 +60,18 @@ export function startReaders({ agents, count, pieces, mayBegin = () => true }: T
   };
 }
 
-/** Asks for one task, and notes what comes, also in `tasks`. Never throws. */
+interface Noting {
+  /** Where it is noted. */
+  readonly tasks: SeenTask[];
+  /** Told of each chunk. */
+  readonly onChunk?: () => void;
+}
+
+/** Asks for one task, and notes what comes. Never throws. */
 export async function readTask(
   agents: Agents,
   { agent, pieces }: Pick<SeenTask, "agent" | "pieces">,
-  tasks: SeenTask[] = [],
+  { tasks, onChunk }: Noting,
 ): Promise<SeenTask> {
   const chunks: TokenChunk[] = [];
   const times: number[] = [];
@@ -75,6 +82,7 @@ export async function readTask(
     for await (const chunk of agents.agent(agent).stream({ taskId: id, content: String(pieces) })) {
       chunks.push(chunk);
       times.push(Date.now());
+      onChunk?.();
     }
   } catch (thrown) {
     seen.error = ConnectError.from(thrown);
