@@ -1,5 +1,6 @@
 /** Does one fault to processes on this machine, and says whether callers noticed: `npm run fault -- NAME`. */
 import { balancingCost } from "./balancing-cost.ts";
+import { bitFlip } from "./bit-flip.ts";
 import { cancelChain } from "./cancel-chain.ts";
 import { certificateRotation } from "./certificate-rotation.ts";
 import { diskFull } from "./disk-full.ts";
@@ -34,6 +35,7 @@ const faults: readonly Fault[] = [
   oneRun,
   staleLease,
   diskFull,
+  bitFlip,
 ];
 
 /** Whatever hangs, the run ends, unless a fault says otherwise. */
