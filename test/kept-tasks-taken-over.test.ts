@@ -128,3 +128,42 @@ test("who looks at a task, and then waits for it, is heard by the server that ru
   open();
   expect(await read).toBe("run 1, whole");
 });
+
+/** A store whose server gets the answer to its first claim when that has ended, and it has heard of it. */
+function slowToClaim(store: Store): Store {
+  const ends = createTally();
+  let leases = 0;
+  return {
+    ...store,
+    async lease(key, value, ttlMs) {
+      const taken = await store.lease(key, value, ttlMs);
+      if (!key.startsWith("runner/") || ++leases !== 2) return taken; // the first one is its own
+      await ends.times(key, 1);
+      await taken.release();
+      await ends.times(key, 2);
+      return taken;
+    },
+    async *watch(prefix, options) {
+      for await (const change of store.watch(prefix, options)) {
+        yield change;
+        if (change.case === "delete") ends.note(change.key);
+      }
+    },
+  };
+}
+
+test("a claim that comes late disturbs nobody: the task runs once more, and all that it says comes once", async () => {
+  const path = newPath();
+  const seen = createTally();
+  const first = await startServer({ agents: [createCounting().agent], store: await openStore({ path }) });
+  void textOf(reach(first), seen.note).catch(() => {}); // its server closes
+  await seen.times("run 1", 1);
+  const { agent, runs, open } = createCounting();
+  const read = textOf(await serve(agent, slowToClaim(await openStore({ path }))), seen.note);
+  await seen.times("run 1", 2);
+  await first.close({ graceMs: 0 });
+  await seen.times("run 1", 3);
+  open();
+  expect(await read).toBe("run 1run 1, whole");
+  expect(runs).toHaveLength(1);
+});

@@ -85,6 +85,7 @@ export class Adoption {
       const claim = await this.#options.journal.takeOver(runner);
       if (claim === undefined) return;
       try {
+        if (follower.isOver && loaded.record.source !== undefined) return; // another one follows: its adoption comes next
         if (follower.runner !== runner) continue;
         follower.end();
         return await this.#takeOver({ ...loaded, runner }, identity);

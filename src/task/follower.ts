@@ -45,6 +45,10 @@ export class Follower {
     return this.#init.name;
   }
 
+  get isOver(): boolean {
+    return this.#over.signal.aborted;
+  }
+
   start(): void {
     this.record.source = { unattended: () => setImmediate(() => this.#endUnattended()) };
     this.#attend();
