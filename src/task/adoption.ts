@@ -74,7 +74,7 @@ export class Adoption {
 
   #follow({ record, begin, runner }: LoadedTask, identity: CallerIdentity): Follower {
     return this.#options.journal.follow({ record, runner }, (follower) => {
-      this.readopted({ record, begin, runner: follower.runner }, identity);
+      this.#orphaned({ record, begin, runner: follower.runner }, identity);
     });
   }
 
@@ -95,8 +95,8 @@ export class Adoption {
     }
   }
 
-  /** Never throws. */
-  readopted(loaded: LoadedTask, identity: CallerIdentity): void {
+  /** The server that ran what is followed here has died. Never throws. */
+  #orphaned(loaded: LoadedTask, identity: CallerIdentity): void {
     const { record } = loaded;
     if (!record.attendance.isAny) return;
     this.#adopt(loaded, identity).catch((thrown: unknown) => record.fail(ConnectError.from(thrown), { isEnd: false }));

@@ -31,9 +31,14 @@ import { textEntryBytes, writeTextEntry } from "./text-forms.ts";
 /** Where task logs stand in a store. */
 const tasksPrefix = "task/";
 
-/** How the tasks of a caller begin: names of callers may be longer than a log's. The first 128 bits of SHA-256 in hexadecimal. */
+/** What stands for a caller in the names of logs, which may be shorter than a caller's: the first 128 bits of SHA-256 in hexadecimal. */
+export function callerKey(caller: string): string {
+  return createHash("sha256").update(caller).digest("hex").slice(0, 32);
+}
+
+/** How the names of a caller's tasks begin. */
 export function callerPrefix(caller: string): string {
-  return `${tasksPrefix}${createHash("sha256").update(caller).digest("hex").slice(0, 32)}/`;
+  return `${tasksPrefix}${callerKey(caller)}/`;
 }
 
 /** The log of a caller's task. */

@@ -1,6 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { Status } from "../contract/index.ts";
 import { createBackoff, taskBounds, timers } from "../core/index.ts";
 import type { Store } from "../store/index.ts";
 import { readEntry, stepIn } from "./entries.ts";
@@ -131,9 +130,4 @@ export class Follower {
     this.end();
     this.record.fail(error, { isEnd: false });
   }
-}
-
-/** True for a task of which nothing more comes, whatever its caller does. */
-export function isFinal(record: TaskRecord): boolean {
-  return record.log.settled && record.status !== Status.REQUIRES_TOOL_CALL;
 }

@@ -5,7 +5,7 @@ import { ConversationTurnSchema } from "../contract/index.ts";
 import { createBackoff, dataLoss, type Limits, taskBounds, unavailable } from "../core/index.ts";
 import { firstKept, isLengthConflict, type Store } from "../store/index.ts";
 import { lastTurns } from "./conversations.ts";
-import { callerPrefix } from "./entries.ts";
+import { callerKey } from "./entries.ts";
 
 /** A conversation as its log has it. */
 interface KeptTurns {
@@ -81,5 +81,5 @@ function readTurn(log: string, number: number, bytes: Uint8Array): Turn {
 }
 
 function logName(caller: string, id: string): string {
-  return callerPrefix(caller).replace("task/", "conversation/") + id;
+  return `conversation/${callerKey(caller)}/${id}`;
 }
