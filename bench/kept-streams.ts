@@ -8,6 +8,7 @@ import type { StoreJob } from "./clients/store.ts";
 import type { StreamsJob } from "./clients/streams-http2.ts";
 import type { CommitsReply } from "./commits.ts";
 import { timeoutOf } from "./processes.ts";
+import type { CpuReply } from "./servers/server.ts";
 
 /** Where tasks are kept, as the arguments of `servers/tasks.ts` and of `clients/store.ts`. */
 export interface Place {
@@ -33,10 +34,14 @@ export function keptStreams(name: string, find: (context: Context) => Promise<Pl
       const measure = async (pace: string, durationMs: number) => {
         const agent = { name: pace, chunks };
         const job: StreamsJob = { path, contentType: "application/grpc", streams, durationMs, agent };
+        const before = await server.ask<CpuReply>({ question: "cpu" });
         await server.ask({ question: "commits" });
         const { count, elapsedMs } = await ask<Done>(job, timeoutOf(durationMs));
         const commits = await server.ask<CommitsReply>({ question: "commits" });
-        if (commits.commits > 0) context.log(`${name}, ${pace}: ${formatCommits(commits, elapsedMs)}`);
+        const { cpuUs } = await server.ask<CpuReply>({ question: "cpu" });
+        const notes = [`${((cpuUs - before.cpuUs) / count).toFixed(1)} µs of processor time for an event`];
+        if (commits.commits > 0) notes.push(formatCommits(commits, elapsedMs));
+        context.log(`${name}, ${pace}: ${notes.join("; ")}`);
         return (count / elapsedMs) * 1_000;
       };
       return async (durationMs) => {

@@ -77,7 +77,7 @@ export async function measureCase(benchCase: BenchCase, plan: Plan, log: Log): P
     }
   } finally {
     await processes.stop();
-    for (const act of endings.reverse()) await act();
+    await Promise.all(endings.map((act) => act()));
   }
   return { benchCase, values, skipped, failed: [...failed] };
 }

@@ -7,6 +7,7 @@ import { natsServer, natsServerPath } from "../tools.ts";
 async function natsPlace({ afterwards }: Context): Promise<Place> {
   const cluster = await startNats(natsServerPath());
   afterwards(() => cluster.stop());
+  process.once("exit", () => void cluster.stop()); // of a run that is given up: these servers do not heed their standard input
   const address = `nats://${cluster.servers[0]}`;
   return { args: ["--nats", address], address };
 }
