@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { Code } from "@connectrpc/connect";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
@@ -87,6 +88,25 @@ describeWith(findTool("nats-server", "NATS_SERVER"), "faults of a cluster of thr
     }
     expect((await readAll(near, "a")).map(({ length }) => length)).toEqual([1, 1, large.byteLength]);
     expect(await far.append("a", [bytes("3")], { expectedLength: 3 })).toBe(4);
+  }, 60_000);
+
+  test("what is appended while the connection is away is stored whole", async () => {
+    const prefix = stores.prefix();
+    const way = await createCutOff(stores.cluster.servers[0] ?? "");
+    const [far, near] = [await stores.open({ prefix, servers: way.address }), await stores.open({ prefix })];
+    const logs: string[] = [];
+    for (let cut = 0; cut < 3; cut++) {
+      way.cut();
+      const appends: Promise<number>[] = [];
+      for (let turn = 0; turn < 20; turn++) {
+        const log = `log/${cut}/${turn}`;
+        logs.push(log);
+        appends.push(far.append(log, [bytes(log), bytes("more")], { expectedLength: 0 }));
+        await nextTurn();
+      }
+      await Promise.all(appends);
+    }
+    for (const log of logs) expect(await readAll(near, log)).toEqual([log, "more"]);
   }, 60_000);
 
   test("leases outlive the loss of the leader when they are renewed, and end when they are not", async () => {

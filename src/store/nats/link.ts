@@ -41,12 +41,14 @@ const empty = new Uint8Array();
 export class NatsLink {
   readonly manager: JetStreamManager;
   readonly #connection: NatsConnection;
+  #info: NatsConnection["info"];
   readonly #returned = new Set<() => void>();
   #connected = true;
   #closed = false;
 
   constructor(connection: NatsConnection, manager: JetStreamManager) {
     this.#connection = connection;
+    this.#info = connection.info;
     this.manager = manager;
     void this.#watch();
   }
@@ -60,9 +62,10 @@ export class NatsLink {
     return this.#closed;
   }
 
-  /** What the server that is connected says of itself. */
+  /** What the server that is connected says of itself, or the last one that was: the client forgets it when the connection is lost. */
   get server(): { readonly version: string; readonly maxPayloadBytes: number; readonly hasJetStream: boolean } {
-    const { version = "unknown", max_payload = 0, jetstream = false } = this.#connection.info ?? {};
+    this.#info = this.#connection.info ?? this.#info;
+    const { version = "unknown", max_payload = 0, jetstream = false } = this.#info ?? {};
     return { version, maxPayloadBytes: max_payload, hasJetStream: jetstream };
   }
 

@@ -161,11 +161,12 @@ export class LogWriter {
   /** @returns the new end; undefined when somebody else has written. */
   async #write(entries: readonly Uint8Array[], end: LogEnd, attempt: Attempt): Promise<LogEnd | undefined> {
     const packed = packEntries(entries);
+    const messageBytes = this.#messageBytes; // another server may allow others meanwhile
     let { seq, hash } = end;
     let start = 0;
-    for (let offset = 0; ; offset += this.#messageBytes) {
-      const payload = packed.subarray(offset, offset + this.#messageBytes);
-      const isLast = offset + this.#messageBytes >= packed.byteLength;
+    for (let offset = 0; ; offset += messageBytes) {
+      const payload = packed.subarray(offset, offset + messageBytes);
+      const isLast = offset + messageBytes >= packed.byteLength;
       const sealed = sealLogMessage(
         this.#place.name,
         {
