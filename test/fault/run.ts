@@ -6,6 +6,7 @@ import { certificateRotation } from "./certificate-rotation.ts";
 import { diskFull } from "./disk-full.ts";
 import { failingReplica } from "./failing-replica.ts";
 import type { Fault } from "./fault.ts";
+import { killNats } from "./kill-nats.ts";
 import { killSqlite } from "./kill-sqlite.ts";
 import { leaseExpiry } from "./lease-expiry.ts";
 import { oneRun } from "./one-run.ts";
@@ -36,6 +37,7 @@ const faults: readonly Fault[] = [
   staleLease,
   diskFull,
   bitFlip,
+  killNats,
 ];
 
 /** Whatever hangs, the run ends, unless a fault says otherwise. */

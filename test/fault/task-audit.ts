@@ -80,20 +80,23 @@ export function outcomesOf(tasks: readonly SeenTask[], { logs, replays, runs, sa
       if (log === undefined || replays.get(task.id)?.join() === log.join()) return outcome;
       throw new Error(`task ${task.id} is told otherwise than it was kept`);
     } catch (thrown) {
-      say(String(thrown).slice(0, mostTold));
+      say(String(thrown));
       return "wrong";
     }
   });
 }
 
-const mostTold = 600;
+/** Events of a task that are told when it is wrong. */
+const mostTold = 12;
 const replaysAtOnce = 20;
 
 /** @throws Error that says what is not as it was promised. */
 function outcomeOf(seen: SeenTask, log: Steps | undefined, runs: number): Outcome {
   const fail = (what: string) => {
-    const [steps, kept] = [stepsOf(seen.chunks, seen.error), log ?? []].map((each) => each.join(" | "));
-    throw new Error(`task ${seen.id} of "${seen.agent}" ${what}\n  seen: ${steps}\n  kept: ${kept}`);
+    const steps = stepsOf(seen.chunks, seen.error);
+    const at = Math.max(0, steps.findIndex((step, index) => step !== log?.[index]) - 2);
+    const [saw, kept] = [steps, log ?? []].map((each) => each.slice(at, at + mostTold).join(" | "));
+    throw new Error(`task ${seen.id} of "${seen.agent}" ${what}; from event ${at} on\n  seen: ${saw}\n  kept: ${kept}`);
   };
   seen.chunks.forEach(({ index }, at) => {
     if (index !== at) fail(`gave chunk ${index} where ${at} was next`);

@@ -11,6 +11,8 @@ export interface SeenTask {
   readonly agent: AgentName;
   /** How many pieces were asked for. */
   readonly pieces: number;
+  /** When it was asked for, by `Date.now`. */
+  readonly begunMs: number;
   readonly chunks: readonly TokenChunk[];
   /** When each of them arrived, and the error, by `Date.now`. */
   readonly times: readonly number[];
@@ -76,7 +78,16 @@ export async function readTask(
   const chunks: TokenChunk[] = [];
   const times: number[] = [];
   const id = crypto.randomUUID();
-  const seen = { id, agent, pieces, chunks, times, error: undefined as ConnectError | undefined, isOver: false }; // set below
+  const seen = {
+    id,
+    agent,
+    pieces,
+    begunMs: Date.now(),
+    chunks,
+    times,
+    error: undefined as ConnectError | undefined,
+    isOver: false,
+  }; // set below
   tasks.push(seen);
   try {
     for await (const chunk of agents.agent(agent).stream({ taskId: id, content: String(pieces) })) {
