@@ -1,6 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { createBackoff, type Due, taskBounds, timers } from "../core/index.ts";
+import { createBackoff, type Due, taskBounds, timers, unavailable } from "../core/index.ts";
 import { isLeaseHeld, isLeaseLost, type Lease, type Store } from "../store/index.ts";
 import { newId } from "./id.ts";
 
@@ -39,6 +39,7 @@ export class Runner {
   #lease: Lease | undefined;
   #validUntilMs = 0;
   #taking: Promise<void> | undefined;
+  #renewing: Promise<void> | undefined;
   #renewal: Due | undefined;
   #closed = false;
   /** Keys of other runners, while this server takes over from them. */
@@ -69,10 +70,24 @@ export class Runner {
     await this.#taking;
   }
 
-  /** True while nobody else can have taken over; after a long sleep the store is asked. */
+  /**
+   * True while nobody else can have taken over; after a long sleep, and when the store was away for long, it is asked.
+   *
+   * @throws ConnectError what the store throws when it does not say.
+   */
   isValid(): boolean | Promise<boolean> {
     if (performance.now() < this.#validUntilMs) return true;
-    return this.#lease === undefined ? false : this.#renew().then(() => performance.now() < this.#validUntilMs);
+    return this.#lease === undefined ? false : this.#confirm();
+  }
+
+  /** A renewal that took longer than the lease lasts says nothing of now. */
+  async #confirm(): Promise<boolean> {
+    const giveUpMs = performance.now() + taskBounds.awayPatienceMs;
+    while (this.#lease !== undefined && performance.now() >= this.#validUntilMs) {
+      if (performance.now() > giveUpMs) throw unavailable("the tasks' store is slower than leases last", 1_000);
+      await this.#renew();
+    }
+    return this.#lease !== undefined;
   }
 
   /**
@@ -157,10 +172,18 @@ export class Runner {
 
   #renewIn(ms: number): void {
     this.#renewal?.cancel();
-    if (!this.#closed) this.#renewal = timers.schedule(ms, () => void this.#renew());
+    if (!this.#closed) this.#renewal = timers.schedule(ms, () => void this.#renew().catch(() => {})); // it comes again
   }
 
-  async #renew(): Promise<void> {
+  /** Of those who want it at once, one does it. @throws ConnectError what the store throws. */
+  #renew(): Promise<void> {
+    this.#renewing ??= this.#renewOnce().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  async #renewOnce(): Promise<void> {
     const lease = this.#lease;
     if (lease === undefined) return;
     const startMs = performance.now();
@@ -169,11 +192,10 @@ export class Runner {
       if (this.#lease === lease) this.#renewed(startMs);
     } catch (thrown) {
       if (this.#lease !== lease) return;
-      if (isLeaseLost(thrown)) this.#lost();
-      else {
-        this.#options.log.warn({ err: ConnectError.from(thrown) }, "the runner's lease could not be renewed");
-        this.#renewIn(this.#backoff.nextMs());
-      }
+      if (isLeaseLost(thrown)) return this.#lost();
+      this.#options.log.warn({ err: ConnectError.from(thrown) }, "the runner's lease could not be renewed");
+      this.#renewIn(this.#backoff.nextMs());
+      throw thrown;
     }
   }
 

@@ -133,8 +133,8 @@ export class TaskWriter implements Keeper {
     const backoff = createBackoff({ initialMs: 50, maxMs: 1_000 });
     const giveUpMs = performance.now() + taskBounds.awayPatienceMs;
     for (;;) {
-      if (!(await runner.isValid())) throw overtaken;
       try {
+        if (!(await runner.isValid())) throw overtaken;
         if (isFinish) await events.finishing(record);
         await store.append(log, entries, { expectedLength: this.#length });
         break;
