@@ -1,6 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { deadlineExceeded, taskBounds } from "../core/index.ts";
+import { deadlineExceeded, taskBounds, unavailable } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import { taskLogName } from "./entries.ts";
 import type { Follower } from "./follower.ts";
@@ -127,6 +127,8 @@ export class Adoption {
       }
     }
     if (!isKept) {
+      // What this server had appended itself came to light: nobody would go on with it.
+      if (loaded.runner === journal.runner.id) throw unavailable(`task "${record.id}" is about to begin anew; ask again`, 100);
       this.#follow(loaded, identity); // another server was faster
       return;
     }
