@@ -1,9 +1,14 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { fromBinary } from "@bufbuild/protobuf";
 import { jest } from "@jest/globals";
-import { taskBounds, unavailable } from "../src/core/index.ts";
-import { createMemoryStore, defineAgent, type Store } from "../src/index.ts";
+import { TaskLogEntrySchema } from "../src/contract/index.ts";
+import { resourceExhausted, taskBounds, unavailable } from "../src/core/index.ts";
+import { Code, createMemoryStore, defineAgent, Status, type Store } from "../src/index.ts";
 import { createGate } from "./support/agents.ts";
-import { createCounting, createTally, serve, task, textOf } from "./support/kept-tasks.ts";
+import { createCounting, createTally, reach, serve, task, textOf } from "./support/kept-tasks.ts";
+import { startServer } from "./support/server.ts";
+import { newPath, openStore } from "./support/sqlite.ts";
 
 const longMs = taskBounds.runnerTtlMs + 1_000;
 
@@ -118,4 +123,61 @@ test("a task does not hang when the store takes an append, and says by mistake t
   isLate = true;
   gate.open();
   expect(await read).toBe("run 1first secondrun 2");
+});
+
+test("a task that the store has no room for fails, is read as it is, and has its end in the store when there is room", async () => {
+  const store = createMemoryStore();
+  let isFull = false;
+  const filling: Store = {
+    ...store,
+    async append(log, ...rest) {
+      if (isFull) throw resourceExhausted({ subject: log, description: "the store is full" });
+      return await store.append(log, ...rest);
+    },
+  };
+  const gate = createGate();
+  const server = await serve(gate.agent, filling);
+  const stream = server.stream(task)[Symbol.asyncIterator]();
+  expect((await stream.next()).value).toMatchObject({ text: "first" });
+  isFull = true;
+  gate.open();
+  await expect(stream.next()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+  await expect(server.process("another")).rejects.toMatchObject({ code: Code.ResourceExhausted });
+  expect(await server.get(task.taskId)).toMatchObject({ status: Status.ERROR, response: { content: "first" } });
+  isFull = false;
+  expect((await server.process("another")).content).toBe("first second");
+  const log = (await store.logs("task/")).find(({ name }) => name.endsWith(task.taskId))?.name ?? "";
+  const steps: unknown[] = [];
+  for await (const bytes of store.read(log, 1, { follow: true })) {
+    const { step } = fromBinary(TaskLogEntrySchema, bytes);
+    steps.push(step.value);
+    if (step.case === "finish") break;
+  }
+  expect(steps).toMatchObject(["first", { status: Status.ERROR, error: { code: Code.ResourceExhausted } }]);
+});
+
+test("a task whose entry is damaged is DATA_LOSS, which names it, and all others are answered", async () => {
+  const path = newPath();
+  const repeating = defineAgent({
+    name: "repeating",
+    async *run({ content }) {
+      yield "first ";
+      yield `<${content}>`;
+    },
+  });
+  const written = await openStore({ path });
+  const writer = await startServer({ agents: [repeating], store: written });
+  for (const taskId of ["a", "b", "c"]) await reach(writer).process({ taskId, content: taskId.repeat(40) });
+  await writer.close();
+  await written.close();
+  const file = readFileSync(path);
+  for (let at = file.indexOf("<bbb"); at >= 0; at = file.indexOf("<bbb", at + 1)) file[at + 9] = (file[at + 9] ?? 0) ^ 4;
+  writeFileSync(path, file);
+  const server = await serve(repeating, await openStore({ path }));
+  const damage = { code: Code.DataLoss, rawMessage: expect.stringMatching(/^entry 2 of log "task\/.*\/b" /) };
+  await expect(server.get("b")).rejects.toMatchObject(damage);
+  await expect(server.process({ taskId: "b" })).rejects.toMatchObject(damage);
+  for (const taskId of ["a", "c", "d"]) {
+    expect((await server.process({ taskId, content: taskId.repeat(40) })).content).toBe(`first <${taskId.repeat(40)}>`);
+  }
 });
