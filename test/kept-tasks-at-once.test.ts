@@ -1,3 +1,6 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { TaskLogEntrySchema } from "../src/contract/index.ts";
 import { type Agents, createMemoryStore, Status, type Store } from "../src/index.ts";
 import { holdAnswers } from "./support/held-store.ts";
 import { createCounting, createTally, reach, serve, task, textOf } from "./support/kept-tasks.ts";
@@ -78,45 +81,53 @@ test("who asks for a task that is about to be taken over does it no harm", async
   expect(runs).toHaveLength(2);
 });
 
-test.each(["another server gives back its key", "the answer that its key is free comes late"])(
-  "a task whose server is gone is taken over, and once, while %s",
-  async (how) => {
-    const { agent, open } = createCounting();
-    const store = createMemoryStore();
-    const changes = watch(store);
-    const first = await startServer({ agents: [agent], store });
-    const seen = createTally();
-    void textOf(reach(first), seen.note).catch(() => {}); // its server closes
-    await seen.times("run 1", 1);
-    const key = await changes.next("runner/", "put");
-    await first.close({ graceMs: 0 });
-    const lease = how.startsWith("another") ? await store.lease(key, new Uint8Array(), 60_000) : undefined;
-    let answered = () => {};
-    const answer = new Promise<void>((resolve) => {
-      answered = resolve;
-    });
-    let tell = () => {};
-    const told = new Promise<void>((resolve) => {
-      tell = resolve;
-    });
-    const late: Store = {
-      ...store,
-      lease: (asked, ...rest) =>
-        store.lease(asked, ...rest).finally(async () => {
-          if (asked !== key) return;
-          answered();
-          await told;
-        }),
-    };
-    const read = textOf(await serve(agent, late), seen.note);
-    await answer;
-    await lease?.release();
-    await changes.next("note/", "delete"); // so it has heard that the one that ran it is gone
-    tell();
-    open();
-    expect(await read).toBe("run 1run 2, whole");
-  },
-);
+test.each<[how: string, late: string]>([
+  ["another server gives back its key", ""],
+  ["the answer that its key is free comes late", ""],
+  ["the answer comes late, and an append of the one that is gone before it", ", late"],
+])("a task whose server is gone is taken over, and once, while %s", async (how, appended) => {
+  const { agent, open } = createCounting();
+  const store = createMemoryStore();
+  const changes = watch(store);
+  const first = await startServer({ agents: [agent], store });
+  const seen = createTally();
+  void textOf(reach(first), seen.note).catch(() => {}); // its server closes
+  await seen.times("run 1", 1);
+  const key = await changes.next("runner/", "put");
+  await first.close({ graceMs: 0 });
+  const lease = how.startsWith("another") ? await store.lease(key, new Uint8Array(), 60_000) : undefined;
+  let answered = () => {};
+  const answer = new Promise<void>((resolve) => {
+    answered = resolve;
+  });
+  let tell = () => {};
+  const told = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  const late: Store = {
+    ...store,
+    async *watch(...call) {
+      for await (const change of store.watch(...call)) {
+        for (let turn = 0; turn < 10; turn++) await nextTurn(); // as over a network: what a release is answered with may come first
+        yield change;
+      }
+    },
+    lease: (asked, ...rest) =>
+      store.lease(asked, ...rest).finally(async () => {
+        if (asked !== key) return;
+        answered();
+        await told;
+      }),
+  };
+  const read = textOf(await serve(agent, late), seen.note);
+  await answer;
+  await lease?.release();
+  await changes.next("note/", "delete"); // so it has heard that the one that ran it is gone
+  if (appended !== "") await appendText(store, appended);
+  tell();
+  open();
+  expect(await read).toBe(`run 1${appended}run 2, whole`);
+});
 
 test("all tasks of a server that is gone are taken over together, not one after another", async () => {
   const { agent } = createCounting();
@@ -149,4 +160,11 @@ function watch(store: Store) {
       }
     },
   };
+}
+
+/** What was on its way to the only task's log when its server died. */
+async function appendText(store: Store, value: string): Promise<void> {
+  const [log] = await store.logs("task/");
+  const entry = create(TaskLogEntrySchema, { step: { case: "text", value } });
+  await store.append(log?.name ?? "", [toBinary(TaskLogEntrySchema, entry)]);
 }

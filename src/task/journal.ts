@@ -37,6 +37,9 @@ export class Journal {
   readonly #options: JournalOptions;
   readonly #events: JournalEvents;
   readonly #closed = new AbortController();
+  /** A record has one follower at most: a second one would double its events. */
+  readonly #followers = new Map<TaskRecord, Follower>();
+  /** By the name of the log, the latest of them: there may be several records of one task. */
   readonly #followed = new Map<string, Follower>();
   #isWatching = false;
 
@@ -55,6 +58,7 @@ export class Journal {
 
   /** Keeps what a record that runs here appends from now on. @param begin for a task that has no log yet. */
   keep(record: TaskRecord, begin?: Begin): TaskWriter {
+    this.#followers.get(record)?.end();
     const { store, isEager } = this.#options;
     const { runner } = this;
     const length = begin === undefined ? record.log.events.length + 1 : 0;
@@ -153,16 +157,19 @@ export class Journal {
    * @throws ConnectError RESOURCE_EXHAUSTED when as many are followed as may be.
    */
   follow({ record, runner }: Pick<LoadedTask, "record" | "runner">, onOrphaned: FollowerEvents["orphaned"]): Follower {
-    if (this.#followed.size >= taskBounds.maxFollowed) {
+    this.#followers.get(record)?.end();
+    if (this.#followers.size >= taskBounds.maxFollowed) {
       const description = `${taskBounds.maxFollowed} tasks of other servers are followed, the most allowed; try again in a second`;
       throw resourceExhausted({ subject: "followed tasks", description, retryMs: 1_000 });
     }
     const name = taskLogName(record.caller, record.id);
     const ended = (follower: Follower) => {
+      if (this.#followers.get(record) === follower) this.#followers.delete(record);
       if (this.#followed.get(name) === follower) this.#followed.delete(name);
     };
     const init = { record, runner, name, store: this.store, log: this.#options.log };
     const follower = new Follower(init, { orphaned: onOrphaned, ended });
+    this.#followers.set(record, follower);
     this.#followed.set(name, follower);
     follower.start();
     this.#watchRunners();
@@ -178,7 +185,7 @@ export class Journal {
   /** Ends this server's part: what is left undone is others' to take over. */
   async close(): Promise<void> {
     this.#closed.abort();
-    for (const follower of this.#followed.values()) follower.end();
+    for (const follower of this.#followers.values()) follower.end();
     await this.runner.close();
   }
 
@@ -187,7 +194,7 @@ export class Journal {
     if (this.#isWatching) return;
     this.#isWatching = true;
     const tell = (isOver: (id: string) => boolean) => {
-      for (const follower of [...this.#followed.values()]) if (isOver(follower.runner)) follower.runnerEnded();
+      for (const follower of [...this.#followers.values()]) if (isOver(follower.runner)) follower.runnerEnded();
     };
     const listener = {
       ended: (id: string) => tell((runner) => runner === id),
