@@ -38,7 +38,7 @@ export async function replayAll(agents: Agents, tasks: readonly SeenTask[]): Pro
 export async function replay(agents: Agents, taskId: string): Promise<Steps> {
   const chunks: TokenChunk[] = [];
   try {
-    for await (const chunk of agents.stream({ taskId })) chunks.push(chunk);
+    for await (const chunk of agents.stream({ taskId }, { timeoutMs: replayMs })) chunks.push(chunk);
     return stepsOf(chunks);
   } catch (thrown) {
     return stepsOf(chunks, ConnectError.from(thrown));
@@ -89,6 +89,8 @@ export function outcomesOf(tasks: readonly SeenTask[], { logs, replays, runs, sa
 /** Events of a task that are told when it is wrong. */
 const mostTold = 12;
 const replaysAtOnce = 20;
+/** A task that hangs is told as it is. */
+const replayMs = 10_000;
 
 /** @throws Error that says what is not as it was promised. */
 function outcomeOf(seen: SeenTask, log: Steps | undefined, runs: number): Outcome {
