@@ -27,6 +27,7 @@ export {
   outOfRange,
   permissionDenied,
   resourceExhausted,
+  taskEndedTrailer,
   toPeerError,
   unauthenticated,
   unavailable,
@@ -51,4 +52,4 @@ export { sqliteBounds, storeBounds } from "./store-limits.ts";
 export { taskBounds } from "./task-bounds.ts";
 export { type Due, timers } from "./timer-wheel.ts";
 export { varintBytes, writeVarint } from "./varint.ts";
-export { waitFor } from "./wait.ts";
+export { pause, waitFor } from "./wait.ts";

@@ -1,3 +1,5 @@
+import { timers } from "./timer-wheel.ts";
+
 /**
  * Waits until `start` calls its `wake`, and leaves nothing behind.
  *
@@ -22,4 +24,13 @@ export function waitFor(signal: AbortSignal | undefined, start: (wake: () => voi
       resolve();
     });
   });
+}
+
+/** Waits for some milliseconds; less when the signal is aborted, which is no failure. Keeps no process alive. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  const over = waitFor(signal, (wake) => {
+    const due = timers.schedule(ms, wake);
+    return () => due.cancel();
+  });
+  return over.catch(() => {}); // nothing else can fail
 }

@@ -1,8 +1,7 @@
 import type { Logger } from "pino";
-import { createBackoff } from "../core/index.ts";
+import { createBackoff, pause } from "../core/index.ts";
 import type { Store } from "../store/index.ts";
 import type { Directory } from "./directory.ts";
-import { pause } from "./pause.ts";
 import { agentsPrefix } from "./record.ts";
 
 export interface FollowOptions {

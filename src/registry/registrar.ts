@@ -10,9 +10,8 @@ import {
   type Registration,
   RegistrationSchema,
 } from "../contract/index.ts";
-import { createBackoff, registryBounds } from "../core/index.ts";
+import { createBackoff, pause, registryBounds } from "../core/index.ts";
 import { callOptions, type RegistryLink } from "./link.ts";
-import { pause } from "./pause.ts";
 
 export interface RegistrarOptions {
   readonly link: RegistryLink;

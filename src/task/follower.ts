@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { createBackoff, taskBounds, timers } from "../core/index.ts";
+import { createBackoff, pause, taskBounds } from "../core/index.ts";
 import type { Store } from "../store/index.ts";
 import { readEntry, stepIn } from "./entries.ts";
 import { leaveNote, type Note } from "./notes.ts";
@@ -104,7 +104,7 @@ export class Follower {
         giveUpMs = Math.min(giveUpMs, performance.now() + taskBounds.awayPatienceMs);
         if (error.code !== Code.Unavailable || performance.now() > giveUpMs) return this.#fail(error);
         log.warn({ err: error, task: name }, "the tasks' store is away");
-        await new Promise<void>((resolve) => void timers.schedule(backoff.nextMs(), resolve));
+        await pause(backoff.nextMs(), signal);
       }
     }
   }

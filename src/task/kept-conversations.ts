@@ -1,8 +1,7 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Conversation, Turn } from "../agent/index.ts";
 import { ConversationTurnSchema } from "../contract/index.ts";
-import { createBackoff, dataLoss, type Limits, taskBounds, unavailable } from "../core/index.ts";
+import { createBackoff, dataLoss, type Limits, pause, taskBounds, unavailable } from "../core/index.ts";
 import { firstKept, isLengthConflict, type Store } from "../store/index.ts";
 import { lastTurns } from "./conversations.ts";
 import { callerKey } from "./entries.ts";

@@ -1,6 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { createBackoff, type Due, taskBounds, timers } from "../core/index.ts";
+import { createBackoff, type Due, pause, taskBounds, timers } from "../core/index.ts";
 import { isLeaseLost, type Store } from "../store/index.ts";
 import { newId } from "./id.ts";
 
@@ -75,7 +75,7 @@ export async function readNotes(
     } catch (err) {
       if (signal.aborted) return;
       log.warn({ err: ConnectError.from(err) }, "the tasks' store is away");
-      await new Promise<void>((resolve) => void timers.schedule(backoff.nextMs(), resolve));
+      await pause(backoff.nextMs(), signal);
     }
   }
 }

@@ -1,6 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { createBackoff, timers, unavailable } from "../core/index.ts";
+import { createBackoff, pause, unavailable } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import { isLengthConflict } from "../store/index.ts";
 import type { Hold } from "./attendance.ts";
@@ -131,7 +131,7 @@ export class Posts {
     const event = { case: "finish", value: finish } as const;
     const entry = writeStep({ event, elapsedMs: record.endTimeMs - record.createTimeMs }, "");
     while (!journal.signal.aborted) {
-      await new Promise<void>((resolve) => void timers.schedule(backoff.nextMs(), resolve));
+      await pause(backoff.nextMs(), journal.signal);
       try {
         await journal.store.append(taskLogName(record.caller, record.id), [entry], { expectedLength: length });
         return;

@@ -1,6 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { createBackoff, type Due, taskBounds, timers, unavailable } from "../core/index.ts";
+import { createBackoff, type Due, pause, taskBounds, timers, unavailable } from "../core/index.ts";
 import { isLeaseHeld, isLeaseLost, type Lease, type Store } from "../store/index.ts";
 import { newId } from "./id.ts";
 
@@ -139,7 +139,7 @@ export class Runner {
       } catch (err) {
         if (signal.aborted) return;
         this.#options.log.warn({ err }, "the tasks' store is away");
-        await new Promise<void>((resolve) => void timers.schedule(this.#backoff.nextMs(), resolve));
+        await pause(this.#backoff.nextMs(), signal);
       }
     }
   }

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { createBackoff, taskBounds, timers, toPeerError } from "../core/index.ts";
+import { createBackoff, pause, taskBounds, toPeerError } from "../core/index.ts";
 import { isLengthConflict, type Store } from "../store/index.ts";
 import { type Begin, type KeptStep, writeBegin, writeSteps } from "./entries.ts";
 import type { Keeper } from "./log.ts";
@@ -33,8 +33,6 @@ export interface TaskWriterInit {
   readonly events: WriterEvents;
 }
 
-const overtakenMessage = "another server has taken the task over";
-
 /**
  * Keeps the events of a task that runs here: appends them to its log, those of one turn of the event loop and those that come while an append is
  * under way together, and shows them when the store has them.
@@ -58,7 +56,7 @@ export class TaskWriter implements Keeper {
     this.#length = init.length;
   }
 
-  /** True while so many bytes wait that the agent has to, too. */
+  /** True while so many events wait that the agent has to, too. */
   get isFull(): boolean {
     const { log } = this.#init.record;
     return !this.#isOver && log.events.length - log.shown > taskBounds.maxUnkeptEvents;
@@ -142,7 +140,7 @@ export class TaskWriter implements Keeper {
         if (this.#isUncertain && isLengthConflict(thrown) && (await this.#isThere(entries))) break;
         if (ConnectError.from(thrown).code !== Code.Unavailable || performance.now() > giveUpMs) throw thrown;
         this.#isUncertain = true;
-        await new Promise<void>((resolve) => void timers.schedule(backoff.nextMs(), resolve));
+        await pause(backoff.nextMs());
       }
     }
     this.#isUncertain = false;
@@ -165,4 +163,4 @@ export class TaskWriter implements Keeper {
   }
 }
 
-const overtaken = new ConnectError(overtakenMessage, Code.Aborted);
+const overtaken = new ConnectError("another server has taken the task over", Code.Aborted);

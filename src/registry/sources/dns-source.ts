@@ -1,7 +1,6 @@
 import { Resolver } from "node:dns/promises";
 import { isIP } from "node:net";
-import { cancelled, unavailable } from "../../core/index.ts";
-import { pause } from "../pause.ts";
+import { cancelled, pause, unavailable } from "../../core/index.ts";
 import { Feed } from "./feed.ts";
 import { checkUrl, chooseListed, type ListedEndpoint } from "./list.ts";
 import type { EndpointSource } from "./source.ts";

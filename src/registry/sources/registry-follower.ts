@@ -1,8 +1,7 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Contract, RegisteredAgent, WatchResponse } from "../../contract/index.ts";
-import { type Backoff, type Due, registryBounds, timers, unavailable } from "../../core/index.ts";
+import { type Backoff, type Due, pause, registryBounds, timers, unavailable } from "../../core/index.ts";
 import type { RegistryLink } from "../link.ts";
-import { pause } from "../pause.ts";
 import type { AgentQuery } from "../select.ts";
 import { Feed } from "./feed.ts";
 
