@@ -1,4 +1,6 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { ConnectError } from "@connectrpc/connect";
+import { resourceExhausted } from "../src/core/index.ts";
 import { type Agents, connect, createMemoryStore, defineAgent, type ServeOptions, Status, type Store } from "../src/index.ts";
 import { remembering } from "./support/agents.ts";
 import { startServer } from "./support/server.ts";
@@ -125,4 +127,86 @@ test("what a finished task leaves is done by another server when its own dies be
   );
   const asked = { agentId: "remembering", content: "x", conversationId: "c" };
   expect((await other.process(asked)).content).toBe("1 before: one=noted");
+});
+
+/** The tasks of which servers have not yet done what they leave. */
+async function owed(store: Store): Promise<string[]> {
+  const names: string[] = [];
+  for (const { name, length } of await store.logs("aftermath/")) {
+    for (let number = 0; number < length; number++) {
+      const entry = await store
+        .read(name, number)
+        [Symbol.asyncIterator]()
+        .next()
+        .catch(() => undefined); // gone: it has been done
+      if (entry?.value !== undefined) names.push(Buffer.from(entry.value).toString().replace(/^.*\//, ""));
+    }
+  }
+  return names;
+}
+
+test("nothing is left to do when all is done, in whatever order", async () => {
+  const store = createMemoryStore();
+  let proceed = () => {};
+  const gate = new Promise<void>((resolve) => {
+    proceed = resolve;
+  });
+  let reached = () => {};
+  const atGate = new Promise<void>((resolve) => {
+    reached = resolve;
+  });
+  const append: Store["append"] = async (log, ...rest) => {
+    if (log.startsWith("conversation/") && log.endsWith("/first")) {
+      reached();
+      await gate;
+    }
+    return await store.append(log, ...rest);
+  };
+  const agents = await start({ agents: [remembering], store: { ...store, append } });
+  const first = agents.process({ taskId: "1", content: "a", conversationId: "first" });
+  await atGate;
+  await agents.process({ taskId: "2", content: "b", conversationId: "second" });
+  expect(await owed(store)).toEqual(["1", "2"]);
+  proceed();
+  await first;
+  expect(await owed(store)).toEqual([]);
+});
+
+test("a task whose end the store does not take leaves nothing, and keeps nothing of others", async () => {
+  const store = createMemoryStore();
+  const full = resourceExhausted({ subject: "test", description: "the store is full" });
+  const append: Store["append"] = async (log, entries, options = {}) => {
+    if (log.endsWith("/1") && (options.expectedLength ?? 0) > 0) throw full;
+    return await store.append(log, entries, options);
+  };
+  const agents = await start({ agents: [remembering], store: { ...store, append } });
+  await expect(agents.process({ taskId: "1", content: "a", conversationId: "c" })).rejects.toThrow("the store is full");
+  expect((await agents.process({ taskId: "2", content: "b", conversationId: "c" })).content).toBe("0 before: ");
+  expect(await owed(store)).toEqual([]);
+});
+
+test("what a task that is gone has left does not keep others from having theirs done", async () => {
+  const store = createMemoryStore();
+  const dying = dyingAt(store, (log) => log.startsWith("conversation/"));
+  const one = await startServer({ agents: [remembering], store: dying });
+  const agents = connect(one.url);
+  clients.push(agents);
+  await Promise.all(["1", "2"].map((taskId) => agents.process({ taskId, content: taskId, conversationId: `c${taskId}` })));
+  await one.close({ graceMs: 0 });
+  const [gone] = await store.logs("task/");
+  await store.trim(gone?.name ?? "", gone?.length ?? 0);
+  const other = await start({ agents: [remembering], store });
+  await other.process({ taskId: "3", content: "x" });
+  while ((await owed(store)).length > 0) await turn();
+  expect((await other.process({ content: "x", conversationId: "c2" })).content).toBe("1 before: 2=0 before: ");
+});
+
+test("a task whose additions shared memory does not take is no turn of its conversation", async () => {
+  const store = createMemoryStore();
+  const append: Store["append"] = async () => {
+    throw resourceExhausted({ subject: "test", description: "shared memory is full" });
+  };
+  const agents = await start({ agents: [noting, remembering], memory: { store: { ...store, append } } });
+  await expect(agents.process({ content: "a", conversationId: "c" })).rejects.toThrow("shared memory is full");
+  expect((await agents.process({ agentId: "remembering", content: "b", conversationId: "c" })).content).toBe("0 before: ");
 });

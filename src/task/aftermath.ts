@@ -1,8 +1,8 @@
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { Turn } from "../agent/index.ts";
 import { Status } from "../contract/index.ts";
-import { createBackoff, taskBounds, timers } from "../core/index.ts";
+import { createBackoff, pause, taskBounds } from "../core/index.ts";
 import type { EntryAuthor, Threads } from "../memory/index.ts";
 import { firstKept, type LogInfo, type Store } from "../store/index.ts";
 import type { Addition } from "./additions.ts";
@@ -24,6 +24,17 @@ export interface AftermathOptions {
 
 const prefix = "aftermath/";
 
+/** With these the same may work later. */
+const passing = new Set([
+  Code.Unavailable,
+  Code.DeadlineExceeded,
+  Code.ResourceExhausted,
+  Code.Aborted,
+  Code.Canceled,
+  Code.Unknown,
+  Code.Internal,
+]);
+
 /**
  * What a finished task leaves beyond its log: its turn in a conversation, and what it adds to shared memory.
  *
@@ -34,6 +45,8 @@ export class Aftermath {
   readonly #options: AftermathOptions;
   /** Where in this server's log a task stands that is not done, by the task. */
   readonly #owed = new Map<TaskRecord, { readonly log: string; readonly number: number }>();
+  /** How long this server's log is known to be, by the log: another one for each lease. */
+  readonly #lengths = new Map<string, number>();
   #redoing = false;
 
   constructor(options: AftermathOptions) {
@@ -48,15 +61,29 @@ export class Aftermath {
   /** Notes that a task is about to finish. @throws ConnectError what the store throws. */
   async owe(record: TaskRecord): Promise<void> {
     if (this.#owed.has(record)) return;
-    const log = prefix + this.#options.runner.id;
-    const length = await this.#options.store.append(log, [Buffer.from(taskLogName(record.caller, record.id))]);
-    this.#owed.set(record, { log, number: length - 1 });
+    const { store, runner } = this.#options;
+    const log = prefix + runner.id;
+    const known = this.#lengths.get(log) ?? 0;
+    this.#owed.set(record, { log, number: known }); // it will not stand before that
+    try {
+      const length = await store.append(log, [Buffer.from(logOf(record))]);
+      this.#owed.set(record, { log, number: length - 1 });
+      this.#lengths.set(log, Math.max(length, this.#lengths.get(log) ?? 0));
+    } catch (thrown) {
+      this.#owed.delete(record);
+      throw thrown;
+    }
   }
 
   /** Does what a finished task has left. What fails is tried again, later; waits for it only for a while. Never throws. */
   async settle(record: TaskRecord, author: EntryAuthor): Promise<void> {
-    const done = this.#settle(record, author);
-    await Promise.race([done, new Promise<void>((resolve) => void timers.schedule(taskBounds.aftermathPatienceMs, resolve))]);
+    const done = this.#persist(record, () => this.#apply(record, author));
+    await Promise.race([done, pause(taskBounds.aftermathPatienceMs)]);
+  }
+
+  /** As far as this server knows, a task's end has not been kept: what the store has of it says whether it has left anything. */
+  recheck(record: TaskRecord): void {
+    if (this.#owed.has(record)) void this.#persist(record, () => this.#applyKept(logOf(record)));
   }
 
   /** Does what servers that have died have left. Never throws. */
@@ -68,7 +95,7 @@ export class Aftermath {
       let after = "";
       for (;;) {
         const infos = await store.logs(prefix, after === "" ? {} : { after });
-        for (const info of infos) await this.#redoFor(info);
+        for (const info of infos) await this.#tryRedoFor(info);
         after = infos.at(-1)?.name ?? "";
         if (after === "") break;
       }
@@ -78,21 +105,29 @@ export class Aftermath {
     this.#redoing = false;
   }
 
-  async #settle(record: TaskRecord, author: EntryAuthor): Promise<void> {
+  async #persist(record: TaskRecord, work: () => Promise<void>): Promise<void> {
     const backoff = createBackoff({ initialMs: 100, maxMs: 30_000 });
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#apply(record, author);
+        await this.#tryFor(record.id, work);
         return await this.#done(record);
-      } catch (thrown) {
-        const isLast = attempt === taskBounds.maxAftermathAttempts;
-        this.#options.log.warn(
-          { err: ConnectError.from(thrown), task: record.id, isLast },
-          "what a finished task leaves could not be kept",
-        );
-        if (isLast) return;
-        await new Promise<void>((resolve) => void timers.schedule(backoff.nextMs(), resolve));
+      } catch {
+        if (attempt === taskBounds.maxAftermathAttempts) return; // whoever finds this server dead does it
+        await pause(backoff.nextMs());
       }
+    }
+  }
+
+  /** What cannot work later either is said, and given up. @throws ConnectError what may pass. */
+  async #tryFor(task: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      const err = ConnectError.from(thrown);
+      const isPassing = passing.has(err.code);
+      const message = "what a finished task leaves could not be kept";
+      this.#options.log[isPassing ? "warn" : "error"]({ err, task, isPassing }, message);
+      if (isPassing) throw err;
     }
   }
 
@@ -103,13 +138,30 @@ export class Aftermath {
     for (const [thread, entries] of byThread(record.additions ?? [])) await threads?.append(thread, entries, { author });
   }
 
-  /** Takes the task's name out, when all before it are done, too. */
+  /** Does it for a task by what the store has of it. @throws ConnectError what the store throws. */
+  async #applyKept(log: string): Promise<void> {
+    const ended = await this.#options.load(log);
+    if (ended !== undefined) await this.#apply(ended.record, ended.author);
+  }
+
+  /** Takes the names of tasks out up to the first one that is not done. */
   async #done(record: TaskRecord): Promise<void> {
     const place = this.#owed.get(record);
-    this.#owed.delete(record);
     if (place === undefined) return;
-    const left = [...this.#owed.values()].filter(({ log }) => log === place.log).map(({ number }) => number);
-    if (left.every((number) => number > place.number)) await this.#options.store.trim(place.log, place.number + 1);
+    this.#owed.delete(record);
+    let end = this.#lengths.get(place.log) ?? 0;
+    for (const { log, number } of this.#owed.values()) if (log === place.log) end = Math.min(end, number);
+    await this.#options.store.trim(place.log, end);
+  }
+
+  /** Never throws: what is wrong with one server's log is not with others'. */
+  async #tryRedoFor(info: LogInfo): Promise<void> {
+    try {
+      await this.#redoFor(info);
+    } catch (thrown) {
+      const err = ConnectError.from(thrown);
+      this.#options.log.warn({ err, log: info.name }, "what tasks of a server that died have left could not be done");
+    }
   }
 
   /** @throws ConnectError what the store throws. */
@@ -117,26 +169,31 @@ export class Aftermath {
     const { store, runner, log } = this.#options;
     const id = name.slice(prefix.length);
     if (id === runner.id) return;
-    const names = await this.#namesIn(name);
-    if (names.length === 0) return;
+    const tasks = await this.#tasksIn(name);
+    if (tasks.length === 0) return;
     const claim = await runner.takeOver(id);
     if (claim === undefined) return; // it lives, and does it itself
     try {
-      for (const task of names) {
-        const ended = await this.#options.load(task);
-        if (ended !== undefined) await this.#apply(ended.record, ended.author);
+      let left = length;
+      for (const { task, number } of tasks) {
+        const keep = () => {
+          left = Math.min(left, number);
+        };
+        await this.#tryFor(task, () => this.#applyKept(task)).catch(keep);
       }
-      await store.trim(name, length);
-      log.info({ tasks: names.length }, "done what tasks of a server that died had left");
+      await store.trim(name, left);
+      log.info({ tasks: tasks.length, isAll: left === length }, "done what tasks of a server that died had left");
     } finally {
       await claim.release().catch(() => {}); // it ends in its time
     }
   }
 
-  async #namesIn(log: string): Promise<string[]> {
-    const names: string[] = [];
+  async #tasksIn(log: string): Promise<{ task: string; number: number }[]> {
+    const tasks: { task: string; number: number }[] = [];
     const read = async (from: number) => {
-      for await (const bytes of this.#options.store.read(log, from)) names.push(Buffer.from(bytes).toString());
+      let number = from;
+      for await (const bytes of this.#options.store.read(log, from))
+        tasks.push({ task: Buffer.from(bytes).toString(), number: number++ });
     };
     try {
       await read(0);
@@ -145,9 +202,11 @@ export class Aftermath {
       if (first === undefined) throw thrown;
       await read(first);
     }
-    return names;
+    return tasks;
   }
 }
+
+const logOf = ({ caller, id }: TaskRecord) => taskLogName(caller, id);
 
 /** True when it has ended well, whether or not that is seen yet. */
 function isCompleted({ log }: TaskRecord): boolean {

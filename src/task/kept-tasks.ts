@@ -61,8 +61,14 @@ export class KeptTasks implements Tasks {
       {
         finishing: (record) => (this.#aftermath.hasAny(record) ? this.#aftermath.owe(record) : undefined),
         finished: (record) => this.#finished(record),
-        overtaken: (record) => this.#posts.overtaken(record),
-        failed: (record, error) => this.#posts.failed(record, error),
+        overtaken: (record) => {
+          this.#posts.overtaken(record);
+          this.#aftermath.recheck(record);
+        },
+        failed: (record, error) => {
+          this.#posts.failed(record, error);
+          this.#aftermath.recheck(record);
+        },
         runnerLost: () => this.#posts.lost(),
       },
     );

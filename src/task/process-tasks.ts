@@ -82,13 +82,19 @@ export class ProcessTasks implements Tasks {
 
   /** What the task leaves is there before its end is seen. */
   #completing(record: TaskRecord, run: TaskRun): Promise<void> | undefined {
-    const { caller, conversationId } = record;
-    if (conversationId !== "") this.#conversations.append(caller, conversationId, turnOf(record));
-    return run.added === undefined ? undefined : this.#add(run.added, run.identity);
+    if (run.added !== undefined) return this.#add(run.added, run).then(() => this.#remember(record, run));
+    this.#remember(record, run);
+    return undefined;
   }
 
-  async #add(additions: readonly Addition[], author: CallerIdentity): Promise<void> {
+  async #add(additions: readonly Addition[], { identity: author }: TaskRun): Promise<void> {
     for (const [thread, entries] of byThread(additions)) await this.#parts.host.threads?.append(thread, entries, { author });
+  }
+
+  /** A task that was stopped meanwhile, or failed at what it added, is no turn of its conversation. */
+  #remember(record: TaskRecord, run: TaskRun): void {
+    const { caller, conversationId } = record;
+    if (conversationId !== "" && !run.over) this.#conversations.append(caller, conversationId, turnOf(record));
   }
 
   #continue(record: TaskRecord | undefined, request: TaskRequest, caller: Caller): TaskRecord {
