@@ -1,12 +1,14 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, QuotaFailureSchema, ResourceInfoSchema, RetryInfoSchema } from "../src/contract/index.ts";
 import { defineAgent, type ServeOptions, Status } from "../src/index.ts";
+import type { CallDefaults } from "../src/web/index.ts";
 import { createGate } from "./support/agents.ts";
 import { startClient as startClientWith } from "./support/server.ts";
 import { taskPlaces } from "./support/task-places.ts";
 
 describe.each(taskPlaces)("in %s", (_place, open) => {
-  const startClient = async (options: Partial<ServeOptions> = {}) => startClientWith({ ...(await open()), ...options });
+  const startClient = async (options: Partial<ServeOptions> = {}, defaults: CallDefaults = {}) =>
+    startClientWith({ ...(await open()), ...options }, defaults);
 
   async function failure(call: Promise<unknown>): Promise<ConnectError> {
     return call.then(
@@ -167,12 +169,15 @@ describe.each(taskPlaces)("in %s", (_place, open) => {
       expect(await gate.stopped).toMatchObject({ code: Code.Canceled });
     });
 
-    test("a detached task runs on without its caller", async () => {
+    test.each([
+      ["its task says so", { taskId: "d-1", content: "x", detached: true }, {}, {}],
+      ["the call says so", { taskId: "d-3", content: "x" }, { detached: true }, {}],
+      ["all calls of the client are", { taskId: "d-4", content: "x" }, {}, { detached: true }],
+    ])("a task runs on without its caller where %s", async (_where, task, options, defaults) => {
       const gate = createGate();
-      const agents = await startClient({ agents: [gate.agent] });
+      const agents = await startClient({ agents: [gate.agent] }, defaults);
       const leave = new AbortController();
-      const task = { taskId: "d-1", content: "x", detached: true };
-      const answer = failure(agents.process(task, { signal: leave.signal }));
+      const answer = failure(agents.process(task, { ...options, signal: leave.signal }));
       await gate.running;
       leave.abort();
       await answer;

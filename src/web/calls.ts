@@ -100,7 +100,7 @@ function requestOf(task: TaskInput, options: CallOptions, defaults: CallDefaults
   return {
     ...request,
     taskId: request.taskId || (request.content?.trim() ? newTaskId() : ""), // with an id, no content asks for a task that is there
-    detached: request.detached ?? options.detached ?? false,
+    detached: request.detached ?? options.detached ?? defaults.detached ?? false,
     agentId: options.agent ?? (request.agentId || (defaults.agent ?? "")),
     capability: options.capability ?? (request.capability || (defaults.capability ?? "")),
   };

@@ -74,7 +74,8 @@ export class TaskCall {
   get #resume() {
     const { request, options, defaults, traits } = this.#init;
     const { taskId = "", fromIndex = 0 } = request;
-    const { timeoutMs, onResume, resumeForMs = defaultResumeForMs } = { ...defaults, ...options };
+    const { timeoutMs = defaults.timeoutMs, onResume = defaults.onResume } = options;
+    const { resumeForMs = defaults.resumeForMs ?? defaultResumeForMs } = options;
     return {
       taskId,
       fromIndex,

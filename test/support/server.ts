@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer as createHttp2Server, type Http2Server } from "node:http2";
 import { type Agents, connect, type ServeOptions, type Server, serve } from "../../src/index.ts";
+import type { CallDefaults } from "../../src/web/index.ts";
 import { asking, echo, failing, remembering } from "./agents.ts";
 
 /** Servers of the tests that run; closed after each test file. */
@@ -22,8 +23,8 @@ export async function startServer(options: Partial<ServeOptions> = {}): Promise<
 const clients = new Set<Agents>();
 
 /** A client of a server of its own. */
-export async function startClient(options: Partial<ServeOptions> = {}): Promise<Agents> {
-  const agents = connect((await startServer(options)).url);
+export async function startClient(options: Partial<ServeOptions> = {}, defaults: CallDefaults = {}): Promise<Agents> {
+  const agents = connect({ ...defaults, url: (await startServer(options)).url });
   clients.add(agents);
   return agents;
 }
