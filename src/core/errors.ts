@@ -87,6 +87,9 @@ export function dataLoss(message: string, info: Pick<ErrorInfo, "reason" | "meta
   return failure(Code.DataLoss, message, { ...options, details: [detail(ErrorInfoSchema, { ...info, domain: errorDomain })] });
 }
 
+/** The trailer of an error that ended a task: to ask again would give it again, so callers do not. */
+export const taskEndedTrailer = "convoke-task-ended";
+
 /** CANCELLED: the caller, or the last of them, stopped it. */
 export function cancelled(message: string): ConnectError {
   return failure(Code.Canceled, message);

@@ -30,6 +30,8 @@ export const taskBounds = {
   retentionIntervalMs: 10 * 60 * 1000,
   /** How long a server that walks keeps others from it after it has died. */
   retentionLeaseMs: 60_000,
+  /** Callers whose names are remembered as they stand in the names of logs. */
+  maxCallerKeys: 1_000,
   /** Tasks of other servers that this one follows at once. */
   maxFollowed: 10_000,
 } as const;

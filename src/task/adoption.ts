@@ -1,6 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import { deadlineExceeded, taskBounds, unavailable } from "../core/index.ts";
+import { deadlineExceeded, taskBounds, taskEndedTrailer, unavailable } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import { taskLogName } from "./entries.ts";
 import type { Follower } from "./follower.ts";
@@ -8,7 +8,6 @@ import type { Journal, LoadedTask } from "./journal.ts";
 import type { KeptEvent } from "./log.ts";
 import type { Posts } from "./posts.ts";
 import type { TaskRecord } from "./record.ts";
-import { taskEndedTrailer } from "./status.ts";
 import type { TaskParts } from "./tasks.ts";
 import { serverLost } from "./tasks.ts";
 

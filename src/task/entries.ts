@@ -20,12 +20,13 @@ import {
   fromRpcStatus,
   rootEnvelope,
   type TaskEvent,
+  taskBounds,
+  taskEndedTrailer,
   toRpcStatus,
 } from "../core/index.ts";
 import type { EntryAuthor } from "../memory/index.ts";
 import type { Addition } from "./additions.ts";
 import type { KeptEvent } from "./log.ts";
-import { taskEndedTrailer } from "./status.ts";
 import { textEntryBytes, writeTextEntry } from "./text-forms.ts";
 
 /** Where task logs stand in a store. */
@@ -33,8 +34,17 @@ const tasksPrefix = "task/";
 
 /** What stands for a caller in the names of logs, which may be shorter than a caller's: the first 128 bits of SHA-256 in hexadecimal. */
 export function callerKey(caller: string): string {
-  return createHash("sha256").update(caller).digest("hex").slice(0, 32);
+  let key = callerKeys.get(caller);
+  if (key === undefined) {
+    key = createHash("sha256").update(caller).digest("hex").slice(0, 32);
+    if (callerKeys.size >= taskBounds.maxCallerKeys) callerKeys.clear();
+    callerKeys.set(caller, key);
+  }
+  return key;
 }
+
+/** Each task's log is named several times while it runs. */
+const callerKeys = new Map<string, string>();
 
 /** How the names of a caller's tasks begin. */
 export function callerPrefix(caller: string): string {

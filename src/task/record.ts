@@ -7,11 +7,11 @@ import {
   type ToolDefinition,
   type ToolResult,
 } from "../contract/index.ts";
-import { cancelled, type Finish, type Limits, type TaskEvent } from "../core/index.ts";
+import { cancelled, type Finish, type Limits, type TaskEvent, taskEndedTrailer } from "../core/index.ts";
 import type { Addition } from "./additions.ts";
 import { Attendance } from "./attendance.ts";
 import { type KeptEvent, TaskLog } from "./log.ts";
-import { statusOfError, taskEndedTrailer } from "./status.ts";
+import { statusOfError } from "./status.ts";
 import { openToolCalls, toolResults } from "./tool-calls.ts";
 
 /** Times are kept from here on: V8 makes an object of a number as big as a date. */

@@ -1,7 +1,7 @@
-import type { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Agent } from "../agent/index.ts";
 import { Status, type Task, type TaskRequest } from "../contract/index.ts";
-import { alreadyExists, cancelled, failedPrecondition, type Limits, notFound, unavailable } from "../core/index.ts";
+import { alreadyExists, cancelled, failedPrecondition, type Limits, notFound } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import type { Admission } from "./admission.ts";
 import type { Caller } from "./caller.ts";
@@ -90,5 +90,5 @@ export function unknownTask(taskId: string, hint = "it never was, or it was forg
 
 /** The error of a task whose server has died. What it produced is there. */
 export function serverLost(taskId: string): ConnectError {
-  return unavailable(`the server that ran task "${taskId}" has died; begin another one`, 0);
+  return new ConnectError(`the server that ran task "${taskId}" has died; begin another one`, Code.Unavailable); // without RetryInfo: it stays so
 }

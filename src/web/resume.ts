@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { TaskResponse, TokenChunk } from "../contract/index.ts";
-import { createBackoff } from "../core/index.ts";
+import { createBackoff, taskEndedTrailer } from "../core/index.ts";
 
 /** A call that is made again because it was cut off. */
 export interface Resumption {
@@ -25,9 +25,6 @@ export interface ResumeOptions {
   /** True for an error of a call that had been sent when its connection broke. */
   readonly isCutOff: (error: ConnectError) => boolean;
 }
-
-/** The trailer of an error that ended the task: it would come again. */
-const endedTrailer = "convoke-task-ended";
 
 /** Decides whether to ask again, and waits before it. */
 class Attempts {
@@ -67,7 +64,7 @@ class Attempts {
     const { taskId, signal, onResume, isCutOff, patienceMs } = this.#options;
     const error = ConnectError.from(thrown);
     const nowMs = performance.now();
-    if (signal.aborted || error.code !== Code.Unavailable || error.metadata.has(endedTrailer)) throw thrown;
+    if (signal.aborted || error.code !== Code.Unavailable || error.metadata.has(taskEndedTrailer)) throw thrown;
     if (!this.hasBegun && !this.#wasCutOff && !isCutOff(error)) throw thrown;
     this.#wasCutOff = true;
     this.#giveUpMs = Math.min(this.#giveUpMs, nowMs + patienceMs);
