@@ -13,15 +13,20 @@ import {
 } from "../src/index.ts";
 import { startServer } from "./support/server.ts";
 
-/** Agents of servers of their own, which find each other in one registry. The first is the one to be asked. */
-async function startChain(...agents: readonly Agent[]): Promise<Agents> {
+/** Agents of servers of their own, which find each other in one registry. @returns the URL of the first one's. */
+async function startServers(...agents: readonly Agent[]): Promise<string> {
   const registry = await startServer({ agents: [], registry: true });
   const servers: Server[] = [];
   for (const agent of agents) servers.push(await startServer({ agents: [agent], register: { registry: registry.url } }));
   const found = connect({ registry: registry.url, waitForReady: true });
   for (const { name } of agents) await found.agent(name).process({ content: "are you there?", metadata: { ping: "1" } });
   found.close();
-  const first = connect(servers[0]?.url ?? "");
+  return servers[0]?.url ?? "";
+}
+
+/** The first one of agents of servers of their own. */
+async function startChain(...agents: readonly Agent[]): Promise<Agents> {
+  const first = connect(await startServers(...agents));
   clients.add(first);
   return first;
 }
@@ -182,7 +187,7 @@ test("a call whose time is over tells its caller which hop it was", async () => 
   const heard = new Promise<ConnectError>((resolve) => {
     told = resolve;
   });
-  const agents = await startChain(
+  const url = await startServers(
     agent("a", async function* (task, ctx) {
       await ctx.agents
         .capability("slow")
@@ -195,7 +200,12 @@ test("a call whose time is over tells its caller which hop it was", async () => 
       yield "never";
     }),
   );
-  expect((await failure(agents.process("wait", { timeoutMs: 300 }))).code).toBe(Code.DeadlineExceeded);
+  const answer = await fetch(`${url}/agent.v1.AgentService/ProcessTask`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "connect-timeout-ms": "300" }, // and no clock here that could cancel the call first
+    body: JSON.stringify({ content: "wait" }),
+  });
+  expect(await answer.json()).toMatchObject({ code: "deadline_exceeded" });
   const error = await heard;
   expect(error.code).toBe(Code.DeadlineExceeded);
   expect(error.rawMessage).toMatch(/^a → slow: /);
