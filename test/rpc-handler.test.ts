@@ -250,9 +250,8 @@ describe("interceptors", () => {
           processTask: () => {
             throw new Error("secret");
           },
-          // biome-ignore lint/correctness/useYield: it fails before it yields anything
           async *streamResponse() {
-            throw new Error("secret");
+            yield await Promise.reject(new Error("secret"));
           },
         }),
     });

@@ -106,10 +106,12 @@ function checkRules(rules: unknown): readonly PolicyRule[] {
     const at = `rules[${index}]`;
     if (!isRecord(rule)) throw new TypeError(`${at} has to be an object with callers`);
     checkFields(at, rule, ["callers", "capabilities", "methods"]);
-    checkList(`${at}.callers`, rule["callers"], callerProblem);
-    if (rule["capabilities"] !== undefined) checkList(`${at}.capabilities`, rule["capabilities"], capabilityProblem);
-    if (rule["methods"] !== undefined) checkList(`${at}.methods`, rule["methods"], methodProblem);
-    return rule as unknown as PolicyRule; // its fields, checked one by one above, are those of a rule
+    const { callers, capabilities, methods } = rule;
+    return {
+      callers: checkList(`${at}.callers`, callers, callerProblem),
+      ...(capabilities !== undefined && { capabilities: checkList(`${at}.capabilities`, capabilities, capabilityProblem) }),
+      ...(methods !== undefined && { methods: checkList(`${at}.methods`, methods, methodProblem) }),
+    };
   });
 }
 
@@ -118,11 +120,12 @@ function checkFields(at: string, value: Record<string, unknown>, known: readonly
   if (other !== undefined) throw new TypeError(`${at} has the field "${other}"; there are ${known.join(", ")}`);
 }
 
-function checkList(at: string, value: unknown, problemOf: (entry: string) => string | undefined): void {
+function checkList(at: string, value: unknown, problemOf: (entry: string) => string | undefined): string[] {
   if (!Array.isArray(value) || value.length === 0) throw new TypeError(`${at} has to be a list with at least one entry`);
-  value.forEach((entry: unknown, index) => {
+  return value.map((entry: unknown, index) => {
     const problem = typeof entry === "string" ? problemOf(entry) : "it has to be text";
-    if (problem !== undefined) throw new TypeError(`${at}[${index}] is ${JSON.stringify(entry)}: ${problem}`);
+    if (typeof entry === "string" && problem === undefined) return entry;
+    throw new TypeError(`${at}[${index}] is ${JSON.stringify(entry)}: ${problem}`);
   });
 }
 

@@ -10,7 +10,7 @@ import * as grpc from "@grpc/grpc-js";
 import { ResourceInfoSchema } from "../../src/contract/index.ts";
 import { type Agents, Code, ConnectError, connect, type ServerOptions, Status } from "../../src/index.ts";
 import { createTransport } from "../../src/wire/index.ts";
-import { definitionOf } from "../foreign/contract.ts";
+import { createStub } from "../foreign/contract.ts";
 import { runCurl } from "../foreign/curl.ts";
 import { readEnvelopes } from "../foreign/envelopes.ts";
 import { envelope } from "../support/raw.ts";
@@ -228,7 +228,7 @@ for (const { tool, start } of balancers) {
     describe("grpc-js", () => {
       const agentService = "agent.v1.AgentService";
       type Reply = Record<string, unknown>;
-      interface Stub {
+      interface Stub extends grpc.Client {
         ProcessTask(
           request: object,
           options: grpc.CallOptions,
@@ -239,13 +239,13 @@ for (const { tool, start } of balancers) {
       }
 
       function stub() {
-        const Client = grpc.makeClientConstructor(definitionOf(agentService), agentService);
-        const client = new Client(balancer.address, grpc.credentials.createSsl(Buffer.from(balancer.ca)), {
+        const client = createStub<Stub>(agentService, balancer.address, {
+          credentials: grpc.credentials.createSsl(Buffer.from(balancer.ca)),
           "grpc.enable_http_proxy": 0,
           "grpc.ssl_target_name_override": "localhost", // TLS takes no address for a name (RFC 6066, section 3)
         });
         ends.push(() => client.close());
-        return client as unknown as Stub; // made at run time from the contract
+        return client;
       }
 
       const outcome = (request: object, options: grpc.CallOptions = {}) =>

@@ -22,8 +22,8 @@ export interface KeptServerOptions {
   readonly pieceChars?: number;
 }
 
-/** 0: any port. */
 export interface ServeOrder {
+  /** 0 picks a free one. */
   readonly port: number;
 }
 

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { ServiceDefinition } from "@grpc/grpc-js";
+import { type ChannelCredentials, type ChannelOptions, makeClientConstructor, type ServiceDefinition } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 
 /** Where a package of node_modules is. */
@@ -22,4 +22,14 @@ const contract = loadSync(["agent/v1/agent.proto", "agent/agent.proto", "health/
 /** A service of the contract as grpc-js and nice-grpc know services: read from the `.proto` files when the program runs. */
 export function definitionOf(service: string): ServiceDefinition {
   return contract[service] as ServiceDefinition; // the name is that of a service, not of a message
+}
+
+interface StubOptions extends ChannelOptions {
+  readonly credentials: ChannelCredentials;
+}
+
+/** A client of grpc-js for a service of the contract. `Stub` says which methods that has. */
+export function createStub<Stub>(service: string, address: string, { credentials, ...options }: StubOptions): Stub {
+  const Client = makeClientConstructor(definitionOf(service), service);
+  return new Client(address, credentials, options) as unknown as Stub; // made when the program runs, of what TypeScript has not read
 }

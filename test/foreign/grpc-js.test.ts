@@ -7,7 +7,7 @@ import { errorDetails } from "../../src/core/index.ts";
 import { defineAgent, type ServeOptions } from "../../src/index.ts";
 import { createGate } from "../support/agents.ts";
 import { startServer } from "../support/server.ts";
-import { definitionOf } from "./contract.ts";
+import { createStub } from "./contract.ts";
 
 type Reply = Record<string, unknown>;
 type Callback = (error: grpc.ServiceError | null, reply?: Reply) => void;
@@ -31,9 +31,8 @@ afterAll(() => {
 
 async function start(service: string, { serve = {}, channel = {} }: { serve?: Partial<ServeOptions>; channel?: object } = {}) {
   const { port } = await startServer(serve);
-  const Client = grpc.makeClientConstructor(definitionOf(service), service);
-  const options = { "grpc.enable_http_proxy": 0, ...channel };
-  const client = new Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), options) as unknown as Stub; // made at run time from the contract
+  const options = { "grpc.enable_http_proxy": 0, ...channel, credentials: grpc.credentials.createInsecure() };
+  const client = createStub<Stub>(service, `127.0.0.1:${port}`, options);
   clients.push(client);
   return client;
 }

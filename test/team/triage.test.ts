@@ -108,9 +108,8 @@ test("a specialist's failure is the failure of the task", async () => {
   const broken = defineAgent({
     name: "calculate",
     capabilities: ["calculate"],
-    // biome-ignore lint/correctness/useYield: it fails before it has anything to yield
     async *run() {
-      throw new Error("broken");
+      yield await Promise.reject(new Error("broken"));
     },
   });
   await expect(askAmong([broken], triage, { content: "1 + 1" })).rejects.toThrow("broken");
