@@ -7,8 +7,8 @@ import { timeoutOf } from "../processes.ts";
 
 const tasks = { quick: 100_000, full: 1_000_000 };
 
-/** Of a server that has just started. */
-const warmUpMs = 1_000;
+/** Of server and client, which have both just started: V8 has not compiled them both before that, nor has SQLite the upper pages of its trees. */
+const warmUpMs = 6_000;
 
 /** From the start of the process, so with all that Node and the modules take, until it has answered for one of the tasks. */
 async function start(context: Context) {
