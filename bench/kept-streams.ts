@@ -53,15 +53,15 @@ export function keptStreams(name: string, find: (context: Context) => Promise<Pl
   };
 }
 
-/** The store of a place alone: a hundred logs, whose appends of eight entries do not wait for each other. */
-export function storeAlone(name: string, find: (context: Context) => Promise<Place>): Subject {
+/** The store of a place alone: a hundred logs, each with so many appends of eight entries at once. A task has one. */
+export function storeAlone(name: string, find: (context: Context) => Promise<Place>, inFlight: number): Subject {
   return {
     name,
     async start(context): Promise<Trial> {
       const { address } = await find(context);
       const { ask } = await context.processes.startClient("store", address);
       return async (durationMs) => {
-        const job: StoreJob = { logs: streams, inFlight: 8, entries: 8, durationMs };
+        const job: StoreJob = { logs: streams, inFlight, entries: 8, durationMs };
         const reply = await ask<Done & CommitsReply>(job, timeoutOf(durationMs));
         context.log(`${name}: ${formatCommits(reply, reply.elapsedMs)}`);
         return (reply.count / reply.elapsedMs) * 1_000;

@@ -33,6 +33,6 @@ export const cases: readonly BenchCase[] = [
     ours: "nats",
     figures: { "nats-store": 20_000 },
     needs: [natsServer],
-    subjects: [storeAlone("nats", natsPlace)],
+    subjects: [storeAlone("nats", natsPlace, 8)],
   },
 ];
