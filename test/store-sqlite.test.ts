@@ -102,6 +102,14 @@ describe("the file", () => {
     });
   });
 
+  test("one that meets another just making the file waits for it", async () => {
+    const path = newPath();
+    const other = new Database(path);
+    other.exec("BEGIN IMMEDIATE");
+    setTimeout(() => other.exec("COMMIT").close(), 500); // whenever that is, the store opens; at once refused, it would not
+    await (await openStore({ path })).append("a", [bytes("x")]);
+  });
+
   test("several that open a new file at once make one store", async () => {
     const path = newPath();
     const stores = await Promise.all(Array.from({ length: 5 }, () => openStore({ path })));

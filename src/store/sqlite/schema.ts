@@ -3,6 +3,7 @@ import { closeSync, existsSync, linkSync, mkdirSync, openSync, unlinkSync } from
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { Failed, type FileFailure, failureOf } from "./failure.ts";
+import { whenFree } from "./when-free.ts";
 
 export type Connection = Database.Database;
 
@@ -85,7 +86,7 @@ export function openForWriting(path: string, busyTimeoutMs: number): Connection 
   try {
     connection = new Database(path, { timeout: busyTimeoutMs });
     checkLibrary(connection);
-    prepare(connection, path);
+    prepare(connection, path, busyTimeoutMs);
     return connection;
   } catch (thrown) {
     connection?.close();
@@ -114,10 +115,10 @@ export function openFile(path: string, options: { readonly readonly?: boolean; r
   return new Database(path, { ...options, fileMustExist: true });
 }
 
-function prepare(connection: Connection, path: string): void {
+function prepare(connection: Connection, path: string, busyTimeoutMs: number): void {
   connection.pragma("cell_size_check = ON"); // damage in a page is found when it is read
   const version = versionOf(connection, path);
-  connection.pragma("journal_mode = WAL");
+  whenFree(busyTimeoutMs, () => connection.pragma("journal_mode = WAL")); // while another process does the same, SQLite does not wait
   connection.pragma("synchronous = FULL");
   connection.pragma("journal_size_limit = 16777216");
   connection.pragma("wal_autocheckpoint = 0"); // the writer has its own way
@@ -137,9 +138,12 @@ function migrate(connection: Connection, path: string): void {
 
 /** The version of a store's file; 0 when there is nothing in it. */
 function versionOf(connection: Connection, path: string): number {
-  const version = Number(connection.pragma("user_version", { simple: true }));
-  const id = Number(connection.pragma("application_id", { simple: true }));
-  const tables = Number(connection.prepare("SELECT count(*) FROM sqlite_schema").pluck().get());
+  const read = () => ({
+    version: Number(connection.pragma("user_version", { simple: true })),
+    id: Number(connection.pragma("application_id", { simple: true })),
+    tables: Number(connection.prepare("SELECT count(*) FROM sqlite_schema").pluck().get()),
+  });
+  const { version, id, tables } = connection.transaction(read)(); // of one state: another process may just make the file a store
   if (id === 0 && version === 0 && tables === 0) return 0;
   if (id !== applicationId) throw new Failed({ case: "unfit", why: `"${path}" is an SQLite file, but no Convoke store` });
   if (version <= migrations.length) return version;

@@ -5,10 +5,7 @@ import { LogWriter } from "./log-writer.ts";
 import type { WriterSettings } from "./messages.ts";
 import { forgetPresence, isGone, presences } from "./presence.ts";
 import { type Connection, openFile, openForWriting } from "./schema.ts";
-
-/** Between attempts to get the file that another process writes. SQLite's own waits grow to 100 ms, and whoever writes on and on wins. */
-const busyRetryMs = 1;
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
+import { whenFree } from "./when-free.ts";
 
 /** Pages of the WAL, of 4 KiB, that are written back at once: more make the pause longer, fewer write busy pages more often. */
 const checkpointPages = 1_000;
@@ -143,7 +140,7 @@ export class Transactions {
   }
 
   #transact<T>(work: () => T): T {
-    this.#begin();
+    whenFree(this.#settings.busyTimeoutMs, () => this.#statements.begin.run());
     try {
       this.look();
       const result = work();
@@ -157,18 +154,6 @@ export class Transactions {
       this.#leases.forget();
       if (this.#connection.inTransaction) this.#statements.rollback.run();
       throw thrown;
-    }
-  }
-
-  #begin(): void {
-    for (const untilMs = performance.now() + this.#settings.busyTimeoutMs; ; ) {
-      try {
-        this.#statements.begin.run();
-        return;
-      } catch (thrown) {
-        if (failureOf(thrown).case !== "busy" || performance.now() >= untilMs) throw thrown;
-        Atomics.wait(sleeper, 0, 0, busyRetryMs);
-      }
     }
   }
 
