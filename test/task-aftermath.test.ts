@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { ConnectError } from "@connectrpc/connect";
-import { resourceExhausted } from "../src/core/index.ts";
+import { resourceExhausted, unavailable } from "../src/core/index.ts";
 import { type Agents, connect, createMemoryStore, defineAgent, type ServeOptions, Status, type Store } from "../src/index.ts";
 import { remembering } from "./support/agents.ts";
 import { startServer } from "./support/server.ts";
@@ -169,6 +169,18 @@ test("nothing is left to do when all is done, in whatever order", async () => {
   expect(await owed(store)).toEqual(["1", "2"]);
   proceed();
   await first;
+  expect(await owed(store)).toEqual([]);
+});
+
+test("a name that could not be taken out is taken out later", async () => {
+  const store = createMemoryStore();
+  let failures = 0;
+  const trim: Store["trim"] = async (log, before) => {
+    if (log.startsWith("aftermath/") && failures++ === 0) throw unavailable("the store is away", 1);
+    await store.trim(log, before);
+  };
+  const agents = await start({ agents: [remembering], store: { ...store, trim } });
+  await agents.process({ content: "a", conversationId: "c" });
   expect(await owed(store)).toEqual([]);
 });
 

@@ -45,8 +45,9 @@ export class Aftermath {
   readonly #options: AftermathOptions;
   /** Where in this server's log a task stands that is not done, by the task. */
   readonly #owed = new Map<TaskRecord, { readonly log: string; readonly number: number }>();
-  /** How long this server's log is known to be, by the log: another one for each lease. */
-  readonly #lengths = new Map<string, number>();
+  /** This server's log, another one for each lease, and how long it is known to be. */
+  #log = "";
+  #length = 0;
   #redoing = false;
 
   constructor(options: AftermathOptions) {
@@ -63,12 +64,12 @@ export class Aftermath {
     if (this.#owed.has(record)) return;
     const { store, runner } = this.#options;
     const log = prefix + runner.id;
-    const known = this.#lengths.get(log) ?? 0;
-    this.#owed.set(record, { log, number: known }); // it will not stand before that
+    if (log !== this.#log) [this.#log, this.#length] = [log, 0];
+    this.#owed.set(record, { log, number: this.#length }); // it will not stand before that
     try {
       const length = await store.append(log, [Buffer.from(logOf(record))]);
       this.#owed.set(record, { log, number: length - 1 });
-      this.#lengths.set(log, Math.max(length, this.#lengths.get(log) ?? 0));
+      if (log === this.#log) this.#length = Math.max(length, this.#length);
     } catch (thrown) {
       this.#owed.delete(record);
       throw thrown;
@@ -149,9 +150,15 @@ export class Aftermath {
     const place = this.#owed.get(record);
     if (place === undefined) return;
     this.#owed.delete(record);
-    let end = this.#lengths.get(place.log) ?? 0;
+    if (place.log !== this.#log) return; // its lease is over: whoever sees that goes through all of it
+    let end = this.#length;
     for (const { log, number } of this.#owed.values()) if (log === place.log) end = Math.min(end, number);
-    await this.#options.store.trim(place.log, end);
+    try {
+      await this.#options.store.trim(place.log, end);
+    } catch (thrown) {
+      this.#owed.set(record, place);
+      throw thrown;
+    }
   }
 
   /** Never throws: what is wrong with one server's log is not with others'. */
