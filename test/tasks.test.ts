@@ -137,7 +137,7 @@ describe.each(taskPlaces)("in %s", (_place, open) => {
       const nonsense = defineAgent({
         name: "nonsense",
         async *run() {
-          yield 42 as unknown as string; // what a JavaScript author may do
+          yield JSON.parse("42");
         },
       });
       const agents = await startClient({ agents: [nonsense] });

@@ -1,7 +1,13 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type ChannelCredentials, type ChannelOptions, makeClientConstructor, type ServiceDefinition } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  type Client,
+  makeClientConstructor,
+  type ServiceDefinition,
+} from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 
 /** Where a package of node_modules is. */
@@ -29,7 +35,12 @@ interface StubOptions extends ChannelOptions {
 }
 
 /** A client of grpc-js for a service of the contract. `Stub` says which methods that has. */
-export function createStub<Stub>(service: string, address: string, { credentials, ...options }: StubOptions): Stub {
-  const Client = makeClientConstructor(definitionOf(service), service);
-  return new Client(address, credentials, options) as unknown as Stub; // made when the program runs, of what TypeScript has not read
+export function createStub<Stub extends Client>(
+  service: string,
+  address: string,
+  { credentials, ...options }: StubOptions,
+): Stub {
+  const ServiceClient = makeClientConstructor(definitionOf(service), service);
+  const client: Client = new ServiceClient(address, credentials, options);
+  return client as Stub; // what methods it has TypeScript has not read
 }

@@ -30,7 +30,7 @@ async function start(serve: Partial<ServeOptions> = {}): Promise<Stub> {
   const { port } = await startServer(serve);
   const channel = createChannel(`127.0.0.1:${port}`, undefined, { "grpc.enable_http_proxy": 0 });
   channels.push(channel);
-  return createClient(definitionOf("agent.v1.AgentService"), channel) as unknown as Stub; // made at run time from the contract
+  return createClient(definitionOf("agent.v1.AgentService"), channel) as Stub; // what methods it has TypeScript has not read
 }
 
 /** What a call failed with. */
