@@ -197,7 +197,7 @@ describe("leases over processes", () => {
       expect(files(path)).toEqual(["store.db"]);
     });
 
-    test("is as any other for stores of one process: each lives until it is closed", async () => {
+    test("is like others for stores of one process: each lives until it is closed", async () => {
       const path = newPath();
       const [one, other] = [await openStore({ path }), await openStore({ path })];
       const lease = await one.lease("key", new Uint8Array(), { ttlMs: 60_000, endsWithProcess: true });

@@ -7,7 +7,7 @@ import { timeoutOf } from "../processes.ts";
 
 const tasks = { quick: 100_000, full: 1_000_000 };
 
-/** Of server and client, which have both just started: V8 has not compiled them both before that, nor has SQLite the upper pages of its trees. */
+/** Server and client have both just started, and V8 compiles for the first seconds: what is asked for is the latency of a server at work. */
 const warmUpMs = 6_000;
 
 /** From the start of the process, so with all that Node and the modules take, until it has answered for one of the tasks. */

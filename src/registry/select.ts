@@ -79,7 +79,7 @@ function rangeTest(versionRange: string): (version: string) => boolean {
   };
 }
 
-/** Some of what is added, each as likely as any other: a reservoir (Vitter, algorithm R), so that thousands cost no list of them. */
+/** Some of what is added, all with the same likelihood: a reservoir (Vitter, algorithm R), so that thousands cost no list of them. */
 class Sample<T> {
   readonly #size: number;
   readonly #random: () => number;

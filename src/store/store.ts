@@ -127,7 +127,7 @@ export interface Lease {
 export type LeaseChange =
   /** The lease is there, or has another value. */
   | { readonly case: "put"; readonly key: string; readonly value: Uint8Array; readonly revision: bigint }
-  /** The lease of this revision has ended, and so has any that had the key before. */
+  /** The lease of this revision has ended, and so have those that had the key before. */
   | { readonly case: "delete"; readonly key: string; readonly revision: bigint }
   /** All leases that lived when the watch began have been told. Comes once. */
   | { readonly case: "current" };

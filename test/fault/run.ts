@@ -1,4 +1,9 @@
-/** Does one fault to processes on this machine, and says whether callers noticed: `npm run fault -- NAME`. */
+/**
+ * Does one fault to processes on this machine, and says whether callers noticed: `npm run fault -- NAME`.
+ *
+ * The caller is this process. Its garbage is collected on its own thread (`--single-threaded-gc`): V8's other threads would take the processors from what
+ * it measures. It is given room to be collected rarely (`--max-semi-space-size=16`).
+ */
 import { balancingCost } from "./balancing-cost.ts";
 import { bitFlip } from "./bit-flip.ts";
 import { cancelChain } from "./cancel-chain.ts";
