@@ -11,10 +11,15 @@ export {
   type Conversation,
   citation,
   defineAgent,
+  defineTool,
   type Task,
   type TaskCaller,
+  type Tool,
+  type ToolContext,
+  type ToolInit,
   type Turn,
   toolCall,
+  toolResult,
   usage,
   type Yield,
 } from "./agent/index.ts";
@@ -46,7 +51,15 @@ export {
   type VerifiedThread,
 } from "./client/index.ts";
 export { Proof, SourceRange_Unit, Status } from "./contract/index.ts";
-export { type AgentEvent, type Budget, defaultLimits, type Hop, type Limits, type TraceContext } from "./core/index.ts";
+export {
+  type AgentEvent,
+  type Budget,
+  defaultLimits,
+  type Hop,
+  type Limits,
+  type StandardSchema,
+  type TraceContext,
+} from "./core/index.ts";
 export {
   type CallerIdentity,
   type CertificateFilePaths,

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { TaskResponse, ToolDefinition, ToolResult } from "../contract/index.ts";
-import type { AgentEvent, Budget, Hop, TraceContext } from "../core/index.ts";
+import type { AgentEvent, Budget, Hop, StandardSchema, TraceContext } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import type { EntryInit, FoundEntries, PageOptions, ThreadPage } from "../memory/index.ts";
 
@@ -16,6 +16,8 @@ export interface Task {
   readonly availableTools: readonly ToolDefinition[];
   /** Results of the tool calls that this task made before it was continued. */
   readonly toolResults: readonly ToolResult[];
+  /** What this task has produced before it was continued, in order; nothing when it begins. */
+  readonly events: readonly AgentEvent[];
   /** The conversation that this is a turn of. */
   readonly conversation?: Conversation;
 }
@@ -48,10 +50,42 @@ export interface AgentContext {
   readonly trace: TraceContext | undefined;
   /** A logger that names agent and task in every line. */
   readonly log: Logger;
+  /**
+   * Runs a tool of the agent's own. Call and result are events of the task as they happen.
+   *
+   * @returns what the tool gave.
+   * @throws ConnectError INVALID_ARGUMENT for arguments that are not as the tool wants them; DEADLINE_EXCEEDED when it takes too long;
+   *   RESOURCE_EXHAUSTED for a result that is too large, and when more than 128 calls wait; what the tool threw as a ConnectError; INTERNAL for
+   *   anything else that it threw, and for a result that JSON cannot hold.
+   */
+  tool<Input, Output>(tool: Tool<Input, Output>, input: unknown): Promise<Output>;
   /** The other agents: of this server, and those that it can find. */
   readonly agents: AgentDirectory;
   /** Shared memory. @throws ConnectError FAILED_PRECONDITION when the server has none. */
   readonly memory: AgentMemory;
+}
+
+/** A function that an agent, or its model, calls by name with checked arguments. */
+export interface Tool<Input = unknown, Output = unknown> {
+  /** Letters, digits, `_` and `-`, at most 64: what providers of models take. */
+  readonly name: string;
+  /** For the model: what it does, and when to use it. */
+  readonly description: string;
+  /** Checks the arguments. For a model it has to say its JSON Schema, too, as zod's do. */
+  readonly input: StandardSchema<unknown, Input>;
+  readonly timeoutMs: number;
+  readonly maxResultBytes: number;
+  /** Its result is what JSON makes of what it gives. */
+  run(input: Input, ctx: ToolContext): Output | Promise<Output>;
+}
+
+/** What a tool can use: what its agent can, with a signal of its own. */
+export interface ToolContext
+  extends Pick<AgentContext, "caller" | "timeoutMs" | "budget" | "trace" | "log" | "agents" | "memory"> {
+  /** The call's id, unique in its task. */
+  readonly callId: string;
+  /** Aborted when the tool's time is over and when the task ends. */
+  readonly signal: AbortSignal;
 }
 
 /** The shared memory of the agent's server: threads that other agents and callers read and append to as well. */

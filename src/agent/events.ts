@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { CitationSchema, SourceRange_Unit, TokenUsageSchema, ToolCallSchema } from "../contract/index.ts";
+import { CitationSchema, SourceRange_Unit, TokenUsageSchema, ToolCallSchema, ToolResultSchema } from "../contract/index.ts";
 import type { AgentEvent } from "../core/index.ts";
 
 /** A source that the answer rests on. `line` and `sentence` are positions in it: one number, or first and last, from 1. */
@@ -33,6 +33,12 @@ export function toolCall(call: { name: string; arguments: unknown; id?: string }
     case: "toolCall",
     value: create(ToolCallSchema, { callId: id, toolName: name, argumentsJson: JSON.stringify(value) ?? "null" }),
   };
+}
+
+/** The event that says what a tool gave. @param result `json` is JSON in text form; with `isError`, a sentence about what went wrong. */
+export function toolResult(result: { callId: string; json: string; isError?: boolean }): AgentEvent {
+  const { callId, json: resultJson, isError = false } = result;
+  return { case: "toolResult", value: create(ToolResultSchema, { callId, resultJson, isError }) };
 }
 
 /** The event that counts model tokens used since the last one. */

@@ -15,7 +15,11 @@ export {
   type MemorySearch,
   type Task,
   type TaskCaller,
+  type Tool,
+  type ToolContext,
   type Turn,
   type Yield,
 } from "./define.ts";
-export { type CitationInit, citation, toolCall, usage } from "./events.ts";
+export { type CitationInit, citation, toolCall, toolResult, usage } from "./events.ts";
+export { defineTool, type ToolInit, toolDefinitionOf } from "./tool.ts";
+export { type ToolCallInit, type ToolOutcome, ToolRunner } from "./tool-runner.ts";

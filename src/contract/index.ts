@@ -127,6 +127,7 @@ export {
   TokenChunkSchema,
   TokenUsageSchema,
   ToolCallSchema,
+  ToolDefinitionSchema,
   ToolResultSchema,
 } from "../../gen/agent/v1/task_pb.js";
 export {

@@ -48,8 +48,10 @@ export {
 export { memoryBounds } from "./memory-bounds.ts";
 export { natsBounds } from "./nats-bounds.ts";
 export { isPromise } from "./promise.ts";
+export { describeIssues, type SchemaIssue, type SchemaResult, type StandardSchema } from "./standard-schema.ts";
 export { sqliteBounds, storeBounds } from "./store-limits.ts";
 export { taskBounds } from "./task-bounds.ts";
 export { type Due, timers } from "./timer-wheel.ts";
+export { toolBounds } from "./tool-bounds.ts";
 export { varintBytes, writeVarint } from "./varint.ts";
 export { pause, waitFor } from "./wait.ts";

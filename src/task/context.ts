@@ -1,8 +1,21 @@
 import type { Logger } from "pino";
-import type { Agent, AgentContext, AgentDirectory, AgentMemory, Task, TaskCaller, Yield } from "../agent/index.ts";
-import { type AgentEvent, type Budget, internal, type TraceContext, traceIdOf } from "../core/index.ts";
+import {
+  type AgentContext,
+  type AgentDirectory,
+  type AgentMemory,
+  type Task,
+  type TaskCaller,
+  type Tool,
+  ToolRunner,
+  toolCall,
+  toolResult,
+  type Yield,
+} from "../agent/index.ts";
+import { type AgentEvent, type Budget, type TraceContext, toPeerError, traceIdOf } from "../core/index.ts";
 import { agentMemory } from "./agent-memory.ts";
 import { directoryOf } from "./directory.ts";
+import { newId } from "./id.ts";
+import { mergedEvents } from "./merged-events.ts";
 import type { Place } from "./place.ts";
 
 /** Runs an agent. */
@@ -11,13 +24,8 @@ export function runAgent(place: Place, task: Task): AsyncIterable<Yield> {
 }
 
 /** Runs an agent for another one of this server, whose own run takes its breaths. */
-async function* eventsOf(place: Place, task: Task): AsyncGenerator<AgentEvent, void, undefined> {
-  const { meter } = place.work;
-  for await (const item of runAgent(place, task)) {
-    const event = toEvent(place.agent, item);
-    meter.count(event);
-    yield event;
-  }
+function eventsOf(place: Place, task: Task): AsyncIterable<AgentEvent> {
+  return mergedEvents((emit) => runAgent({ ...place, emit }, task), place);
 }
 
 /** What an agent gets. Most of it comes to be when the agent asks for it. */
@@ -28,6 +36,7 @@ class Context implements AgentContext {
   #log: Logger | undefined;
   #agents: AgentDirectory | undefined;
   #memory: AgentMemory | undefined;
+  #tools: ToolRunner | undefined;
 
   constructor(place: Place, task: Task) {
     this.#place = place;
@@ -72,17 +81,28 @@ class Context implements AgentContext {
     return this.#memory;
   }
 
+  get tool(): AgentContext["tool"] {
+    return (tool, input) => this.#runTool(tool, input);
+  }
+
+  async #runTool<Input, Output>(tool: Tool<Input, Output>, input: unknown): Promise<Output> {
+    this.#tools ??= new ToolRunner(this);
+    const callId = newId();
+    const { emit } = this.#place;
+    emit(toolCall({ id: callId, name: tool.name, arguments: input }));
+    try {
+      const { output, resultJson } = await this.#tools.run(tool, { callId, input });
+      emit(toolResult({ callId, json: resultJson }));
+      return output;
+    } catch (thrown) {
+      emit(toolResult({ callId, json: toPeerError(thrown).rawMessage, isError: true }));
+      throw thrown;
+    }
+  }
+
   #createLog(): Logger {
     const { agent, host } = this.#place;
     const { trace } = this;
     return host.log.child({ agent: agent.name, taskId: this.#task.id, ...(trace && { traceId: traceIdOf(trace) }) });
   }
-}
-
-/** @throws ConnectError INTERNAL for what is no event. */
-export function toEvent(agent: Agent, item: Yield): AgentEvent {
-  if (typeof item === "string") return { case: "text", value: item };
-  if (typeof item === "object" && item !== null && "case" in item && "value" in item) return item;
-  const cause = new TypeError(`agent "${agent.name}" yielded ${typeof item}; yield a string or an event such as citation(…)`);
-  throw internal(`agent "${agent.name}" failed in an unforeseen way`, { cause });
 }

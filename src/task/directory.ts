@@ -27,7 +27,7 @@ export function directoryOf(place: Place, task: Task, run: RunLocal): AgentDirec
       const local = others.find((other) => other.capabilities.includes(name));
       if (local !== undefined) {
         const ask = (content: string, hops: readonly Hop[], { metadata = {} }: AskOptions) =>
-          run({ ...place, agent: local, hops }, { ...task, content, metadata });
+          run({ ...place, agent: local, hops }, { ...task, ...asked, content, metadata });
         return handleOf(place, local.name, ask);
       }
       const remote = host.elsewhere?.(name);
@@ -36,6 +36,9 @@ export function directoryOf(place: Place, task: Task, run: RunLocal): AgentDirec
     },
   };
 }
+
+/** Of what belongs to the task alone, an agent that is asked gets nothing, here as on other servers. */
+const asked = { availableTools: [], toolResults: [], events: [] };
 
 /** Asks an agent that is so many hops deep. */
 type Ask = (content: string, hops: readonly Hop[], options: AskOptions) => AsyncIterable<AgentEvent>;

@@ -3,7 +3,9 @@ import { ConnectError } from "@connectrpc/connect";
 import type { Conversation, Task, Yield } from "../agent/index.ts";
 import { Status } from "../contract/index.ts";
 import { type AgentEvent, internal } from "../core/index.ts";
-import { toEvent } from "./context.ts";
+import { valid } from "./answer.ts";
+import type { KeptEvent } from "./log.ts";
+import { toEvent } from "./merged-events.ts";
 import type { Host } from "./place.ts";
 import type { TaskRecord } from "./record.ts";
 import { type RunInit, TaskRun } from "./run.ts";
@@ -74,8 +76,24 @@ export class Executor {
 
 function taskOf(record: TaskRecord, conversation: Conversation | undefined): Task {
   const { id, content, metadata, tools: availableTools } = record;
-  const task = { id, content, metadata, availableTools, toolResults: record.toolResults() };
+  const task = {
+    id,
+    content,
+    metadata,
+    availableTools,
+    toolResults: record.toolResults(),
+    events: agentEvents(record.log.events),
+  };
   return conversation === undefined ? task : { ...task, conversation };
+}
+
+/** What the agent, its tools and its caller have said so far. */
+function agentEvents(events: readonly KeptEvent[]): AgentEvent[] {
+  if (events.length === 0) return []; // as nearly every task begins
+  return valid(events).flatMap((event): AgentEvent[] => {
+    if (typeof event === "string") return [{ case: "text", value: event }];
+    return event.case === "restart" || event.case === "finish" ? [] : [event];
+  });
 }
 
 function counted(run: TaskRun, item: Exclude<Yield, string>): AgentEvent {

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { Agent } from "../agent/index.ts";
-import type { Envelope, Hop, Limits } from "../core/index.ts";
+import type { AgentEvent, Envelope, Hop, Limits } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import type { Threads } from "../memory/index.ts";
 import type { Additions } from "./additions.ts";
@@ -38,4 +38,6 @@ export interface Place {
   /** The agents above this one, on this server and before. */
   readonly hops: readonly Hop[];
   readonly host: Host;
+  /** Adds an event that the agent does not yield: a call of its tool. Does nothing when the run is over. */
+  emit(event: AgentEvent): void;
 }

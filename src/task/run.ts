@@ -1,7 +1,7 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { Agent, Task, Yield } from "../agent/index.ts";
 import type { Spending } from "../contract/index.ts";
-import { type Due, deadlineExceeded, type Envelope, timers } from "../core/index.ts";
+import { type AgentEvent, type Due, deadlineExceeded, type Envelope, timers } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import { type Addition, Additions } from "./additions.ts";
 import { runAgent } from "./context.ts";
@@ -91,6 +91,9 @@ export class TaskRun implements Work {
 
   /** Starts the agent. */
   start(task: Task, host: Host): AsyncIterable<Yield> {
-    return runAgent({ agent: this.agent, work: this, hops: this.envelope.hops, host }, task);
+    const emit = (event: AgentEvent) => {
+      if (!this.#over) this.record.append(event);
+    };
+    return runAgent({ agent: this.agent, work: this, hops: this.envelope.hops, host, emit }, task);
   }
 }

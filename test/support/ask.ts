@@ -1,5 +1,5 @@
 import { pino } from "pino";
-import { type Agent, type AgentContext, type AgentHandle, cardOf, type Task } from "../../src/agent/index.ts";
+import { type Agent, type AgentContext, type AgentHandle, cardOf, type Task, ToolRunner } from "../../src/agent/index.ts";
 import { Status } from "../../src/contract/index.ts";
 import type { AgentEvent } from "../../src/core/index.ts";
 import { anonymous } from "../../src/identity/index.ts";
@@ -18,14 +18,15 @@ export async function askAmong(others: readonly Agent[], agent: Agent, task: Par
 }
 
 async function* run(agent: Agent, task: Partial<Task>, ctx: AgentContext): AsyncGenerator<AgentEvent> {
-  const defaults = { id: "task", content: "", metadata: {}, availableTools: [], toolResults: [] };
+  const defaults = { id: "task", content: "", metadata: {}, availableTools: [], toolResults: [], events: [] };
   for await (const event of agent.run({ ...defaults, ...task }, ctx)) {
     yield typeof event === "string" ? { case: "text", value: event } : event;
   }
 }
 
 function contextWith(others: readonly Agent[]): AgentContext {
-  return {
+  const ctx: AgentContext = {
+    tool: async (tool, input) => (await new ToolRunner(ctx).run(tool, { callId: "call", input })).output,
     caller: { ...anonymous, chain: [] },
     budget: {},
     trace: undefined,
@@ -48,6 +49,7 @@ function contextWith(others: readonly Agent[]): AgentContext {
       },
     },
   };
+  return ctx;
 }
 
 /** The whole text of an answer. */
