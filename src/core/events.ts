@@ -4,6 +4,8 @@ import type { Citation, Status, TokenUsage, ToolCall, ToolResult } from "../cont
 /** One step of an agent's work, in the shape of the contract's oneofs: a `case` and its `value`. */
 export type AgentEvent =
   | { readonly case: "text"; readonly value: string }
+  /** What a model thinks before it answers: no part of the answer. */
+  | { readonly case: "reasoning"; readonly value: string }
   | { readonly case: "toolCall"; readonly value: ToolCall }
   | { readonly case: "toolResult"; readonly value: ToolResult }
   | { readonly case: "citation"; readonly value: Citation }

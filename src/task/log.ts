@@ -209,6 +209,7 @@ function sizeOf(event: KeptEvent): number {
   if (typeof event === "string") return eventOverheadBytes + event.length;
   switch (event.case) {
     case "text":
+    case "reasoning":
       return eventOverheadBytes + event.value.length;
     case "toolCall":
       return eventOverheadBytes + event.value.argumentsJson.length;

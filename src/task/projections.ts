@@ -107,6 +107,9 @@ function toChunk({ id: taskId, spending }: TaskRecord, { index, event, elapsedMs
     case "text":
       chunk.text = event.value;
       break;
+    case "reasoning":
+      chunk.reasoning = event.value;
+      break;
     case "toolCall":
       chunk.toolCall = event.value;
       break;

@@ -281,6 +281,14 @@ export declare type ConverseResponse = Message<"agent.v1.ConverseResponse"> & {
      */
     value: number;
     case: "restartedFrom";
+  } | {
+    /**
+     * A piece of what the agent's model thinks before it answers, no part of the answer.
+     *
+     * @generated from field: string reasoning = 15;
+     */
+    value: string;
+    case: "reasoning";
   } | { case: undefined; value?: undefined };
 };
 

@@ -106,6 +106,14 @@ export declare type TaskLogEntry = Message<"agent.v1.TaskLogEntry"> & {
      */
     value: TaskFinish;
     case: "finish";
+  } | {
+    /**
+     * A piece of what the agent's model thinks.
+     *
+     * @generated from field: string reasoning = 15;
+     */
+    value: string;
+    case: "reasoning";
   } | { case: undefined; value?: undefined };
 };
 

@@ -167,7 +167,7 @@ export declare const TaskResponseSchema: GenMessage<TaskResponse>;
 
 /**
  * TokenChunk is one event of a task, as StreamResponse delivers it. Exactly one of text, tool_call, tool_result, citation,
- * usage, restarted_from and status is set.
+ * usage, restarted_from, reasoning and status is set.
  *
  * @generated from message agent.v1.TokenChunk
  */
@@ -257,6 +257,13 @@ export declare type TokenChunk = Message<"agent.v1.TokenChunk"> & {
    * @generated from field: optional uint32 elapsed_ms = 12;
    */
   elapsedMs?: number | undefined;
+
+  /**
+   * A piece of what the agent's model thinks before it answers, no part of the answer; pieces join without a separator.
+   *
+   * @generated from field: optional string reasoning = 15;
+   */
+  reasoning?: string | undefined;
 };
 
 /**
