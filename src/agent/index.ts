@@ -1,3 +1,4 @@
+export { boundedFetch } from "./bounded-fetch.ts";
 export {
   type Agent,
   type AgentCard,
@@ -21,5 +22,8 @@ export {
   type Yield,
 } from "./define.ts";
 export { type CitationInit, citation, toolCall, toolResult, usage } from "./events.ts";
+export { type ModelAgentDefinition, modelAgent } from "./model-agent.ts";
+export { modelFromEnvironment } from "./model-from-environment.ts";
+export type { ModelLimits, ModelPrice } from "./model-limits.ts";
 export { defineTool, type ToolInit, toolDefinitionOf } from "./tool.ts";
 export { type ToolCallInit, type ToolOutcome, ToolRunner } from "./tool-runner.ts";

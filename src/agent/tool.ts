@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type ToolDefinition, ToolDefinitionSchema } from "../contract/index.ts";
-import { type StandardSchema, toolBounds } from "../core/index.ts";
+import { toolBounds } from "../core/index.ts";
 import type { Tool } from "./define.ts";
 
 /** What {@link defineTool} takes. */

@@ -46,6 +46,7 @@ export {
   wireBounds,
 } from "./limits.ts";
 export { memoryBounds } from "./memory-bounds.ts";
+export { modelBounds } from "./model-bounds.ts";
 export { natsBounds } from "./nats-bounds.ts";
 export { isPromise } from "./promise.ts";
 export { describeIssues, type SchemaIssue, type SchemaResult, type StandardSchema } from "./standard-schema.ts";

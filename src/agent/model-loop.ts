@@ -1,0 +1,155 @@
+import { ConnectError } from "@connectrpc/connect";
+import type { LanguageModel, TextStreamPart, ToolSet } from "ai";
+import { failedPrecondition, modelBounds, resourceExhausted, unavailable } from "../core/index.ts";
+import type { AgentContext, Task, Tool, Yield } from "./define.ts";
+import { citation, toolCall, toolResult, usage } from "./events.ts";
+import { modelError } from "./model-errors.ts";
+import { type ModelLimits, type ModelPrice, ModelSpending } from "./model-limits.ts";
+import { messagesOf } from "./model-messages.ts";
+import { toolSetOf } from "./model-tools.ts";
+import { ModelWatch } from "./model-watch.ts";
+
+export interface ModelRun {
+  readonly model: LanguageModel;
+  readonly system: string | undefined;
+  readonly tools: readonly Tool[];
+  readonly limits: ModelLimits;
+  readonly price: ModelPrice | undefined;
+  readonly temperature: number | undefined;
+  readonly maxRetries: number;
+}
+
+type Part = TextStreamPart<ToolSet>;
+
+/** After these the provider is asked. */
+const beforeAnswer: ReadonlySet<Part["type"]> = new Set(["start", "start-step", "finish-step", "tool-result", "tool-error"]);
+
+/** Runs the AI SDK's loop over a model and tools, and gives what it says as events. @throws ConnectError as `modelAgent` says. */
+export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): AsyncGenerator<Yield, void, undefined> {
+  const sdk = await import("ai"); // half a second of a process that has no model
+  const spending = new ModelSpending(ctx, run.limits, run.price);
+  if (ctx.budget.tokens === 0) throw spending.exhausted;
+  const { model, maxRetries, limits, system, temperature } = run;
+  const { maxOutputTokens } = limits;
+  const watch = new ModelWatch(limits);
+  const result = sdk.streamText({
+    model,
+    messages: messagesOf(task),
+    tools: toolSetOf(sdk, { own: run.tools, offered: task.availableTools, ctx }),
+    stopWhen: ({ steps }) => {
+      const step = steps.at(-1);
+      if (step !== undefined) spending.count(step.usage);
+      return spending.exhausted !== undefined;
+    },
+    abortSignal: AbortSignal.any([ctx.signal, watch.signal]),
+    maxRetries,
+    onError: () => {}, // it comes as a part of the stream
+    ...(system !== undefined && { instructions: system }),
+    ...(temperature !== undefined && { temperature }),
+    ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+  });
+  const answer = new Answer(spending, watch);
+  try {
+    for await (const part of result.stream) yield* answer.eventsOf(part);
+    answer.end();
+  } catch (thrown) {
+    const { reason } = ctx.signal.aborted ? ctx.signal : watch.signal;
+    throw reason ?? modelError(thrown);
+  } finally {
+    watch.close();
+  }
+}
+
+/** What the model has said so far. */
+class Answer {
+  readonly #spending: ModelSpending;
+  readonly #watch: ModelWatch;
+  /** Calls of tools whose result has not come. */
+  readonly #open = new Set<string>();
+  /** What is wrong with calls that no tool gets. */
+  readonly #invalid = new Map<string, string>();
+  #finishReason: string | undefined;
+
+  constructor(spending: ModelSpending, watch: ModelWatch) {
+    this.#spending = spending;
+    this.#watch = watch;
+  }
+
+  *eventsOf(part: Part): Generator<Yield, void, undefined> {
+    yield* this.#take(part);
+    if (this.#open.size > 0) this.#watch.expect("tool");
+    else this.#watch.expect(beforeAnswer.has(part.type) ? "answer" : "piece");
+  }
+
+  *#take(part: Part): Generator<Yield, void, undefined> {
+    switch (part.type) {
+      case "text-delta":
+        if (part.text !== "") yield bounded(part.text);
+        return;
+      case "reasoning-delta":
+        if (part.text !== "") yield { case: "reasoning", value: bounded(part.text) };
+        return;
+      case "tool-call":
+        this.#open.add(part.toolCallId);
+        if (part.invalid === true) this.#invalid.set(part.toolCallId, invalidity(part.error, part.toolName));
+        yield toolCall({ id: part.toolCallId, name: part.toolName, arguments: part.input });
+        return;
+      case "tool-result":
+        this.#open.delete(part.toolCallId);
+        yield toolResult({ callId: part.toolCallId, json: JSON.stringify(part.output) ?? "null" });
+        return;
+      case "tool-error":
+        this.#open.delete(part.toolCallId);
+        yield toolResult({ callId: part.toolCallId, json: this.#failure(part), isError: true });
+        return;
+      case "source":
+        if (part.sourceType === "url") yield citation({ uri: part.url, title: part.title ?? "" });
+        return;
+      case "finish-step":
+        this.#finishReason = part.finishReason;
+        yield usage({ prompt: part.usage.inputTokens ?? 0, completion: part.usage.outputTokens ?? 0 });
+        return;
+      case "abort":
+        throw brokenOff(); // unless it was stopped, which is said instead
+      case "error":
+        throw part.error;
+    }
+  }
+
+  /** What the tool said of it, where that may be told; else which tool, and no more. */
+  #failure({ toolCallId, toolName, error }: Extract<Part, { type: "tool-error" }>): string {
+    if (error instanceof ConnectError) return error.rawMessage;
+    return this.#invalid.get(toolCallId) ?? `tool "${toolName}" failed`;
+  }
+
+  /** @throws ConnectError when what the model has said is not its whole answer. */
+  end(): void {
+    const reason = this.#finishReason;
+    if (reason === "stop" || (reason === "tool-calls" && this.#open.size > 0)) return; // the caller's tools come next
+    if (reason === "tool-calls") throw this.#spending.exhausted ?? brokenOff();
+    if (reason === "length") {
+      const description = "the model's answer is longer than the tokens that it may write";
+      throw resourceExhausted({ subject: "model output tokens", description });
+    }
+    if (reason === "content-filter") {
+      const description = "the model's provider withholds the answer: its content filter objects";
+      throw failedPrecondition({ type: "CONTENT_FILTER", subject: "model", description });
+    }
+    throw brokenOff();
+  }
+}
+
+function bounded(text: string): string {
+  if (text.length <= modelBounds.maxPieceChars) return text;
+  const description = `the model has sent ${text.length} characters at once; ${modelBounds.maxPieceChars} are the most allowed`;
+  throw resourceExhausted({ subject: "model output", description });
+}
+
+function invalidity(error: unknown, tool: string): string {
+  const isUnknown = error instanceof Error && error.name === "AI_NoSuchToolError";
+  return isUnknown ? `there is no tool "${tool}"` : `the arguments of tool "${tool}" are no JSON`;
+}
+
+function brokenOff(): ConnectError {
+  return unavailable("the model's answer broke off before its end", modelBounds.retryMs);
+}

@@ -1,0 +1,57 @@
+import type { AssistantModelMessage, ModelMessage, ToolModelMessage } from "ai";
+import type { ToolResult } from "../contract/index.ts";
+import type { AgentEvent } from "../core/index.ts";
+import type { Task } from "./define.ts";
+
+/** What the model is told: the turns before, the question, and what it has said and its tools have given before the task was continued. */
+export function messagesOf({ conversation, content, events }: Task): ModelMessage[] {
+  const messages: ModelMessage[] = [];
+  for (const turn of conversation?.turns ?? []) {
+    messages.push({ role: "user", content: turn.content });
+    if (turn.answer !== "") messages.push({ role: "assistant", content: turn.answer }); // providers refuse empty ones
+  }
+  messages.push({ role: "user", content });
+  const names = new Map<string, string>();
+  for (const event of events) addEvent(messages, event, names);
+  return messages;
+}
+
+/** @param names of the tools that were called, by the calls' ids. */
+function addEvent(messages: ModelMessage[], event: AgentEvent, names: Map<string, string>): void {
+  if (event.case === "text") {
+    const parts = assistantParts(messages);
+    const last = parts.at(-1);
+    if (last?.type === "text") last.text += event.value;
+    else parts.push({ type: "text", text: event.value });
+  } else if (event.case === "toolCall") {
+    const { callId: toolCallId, toolName, argumentsJson } = event.value;
+    names.set(toolCallId, toolName);
+    assistantParts(messages).push({ type: "tool-call", toolCallId, toolName, input: JSON.parse(argumentsJson) });
+  } else if (event.case === "toolResult") {
+    const { callId: toolCallId } = event.value;
+    const toolName = names.get(toolCallId);
+    if (toolName === undefined) return; // of a tool that its model did not call
+    toolParts(messages).push({ type: "tool-result", toolCallId, toolName, output: outputOf(event.value) });
+  }
+}
+
+function outputOf({ resultJson, isError }: ToolResult) {
+  if (isError) return { type: "error-text", value: resultJson } as const;
+  return { type: "json", value: JSON.parse(resultJson) } as const;
+}
+
+function assistantParts(messages: ModelMessage[]): Exclude<AssistantModelMessage["content"], string> {
+  const last = messages.at(-1);
+  if (last?.role === "assistant" && typeof last.content !== "string") return last.content;
+  const content: Exclude<AssistantModelMessage["content"], string> = [];
+  messages.push({ role: "assistant", content });
+  return content;
+}
+
+function toolParts(messages: ModelMessage[]): ToolModelMessage["content"] {
+  const last = messages.at(-1);
+  if (last?.role === "tool") return last.content;
+  const content: ToolModelMessage["content"] = [];
+  messages.push({ role: "tool", content });
+  return content;
+}
