@@ -107,4 +107,4 @@ function stepNow(): number {
 }
 
 /** The wheel of this process. */
-export const timers = new TimerWheel();
+export const timers = /* @__PURE__ */ new TimerWheel();
