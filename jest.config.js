@@ -8,7 +8,7 @@ export default {
   },
   moduleNameMapper: {
     "^convoke$": "<rootDir>/src/index.ts",
-    "^convoke/(web|wire|contract)$": "<rootDir>/src/$1/index.ts",
+    "^convoke/(web|wire|contract|guardrail)$": "<rootDir>/src/$1/index.ts",
   },
   testTimeout: 30_000,
 };

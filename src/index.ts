@@ -67,6 +67,28 @@ export {
   type TraceContext,
 } from "./core/index.ts";
 export {
+  type Amendment,
+  allowsTools,
+  type CitesItsSourcesOptions,
+  citesItsSources,
+  type Guardrail,
+  type GuardrailContext,
+  type Judge,
+  type JudgedByOptions,
+  type Judgement,
+  type JudgeQuestion,
+  judgedBy,
+  matchesSchema,
+  type NoSecretsOptions,
+  noSecrets,
+  type ResultBudget,
+  type Unverified,
+  type Verdict,
+  type Verified,
+  verify,
+  withinBudget,
+} from "./guardrail/index.ts";
+export {
   type CallerIdentity,
   type CertificateFilePaths,
   type CertificateFiles,

@@ -50,6 +50,14 @@ export function failedPrecondition(violation: { type: string; subject: string; d
   return failure(Code.FailedPrecondition, violation.description, { details });
 }
 
+/** FAILED_PRECONDITION with a PreconditionFailure: a guardrail does not let a result pass. Each reason is a violation of type `GUARDRAIL`. */
+export function guardrailBlocked(guardrail: string, reasons: readonly string[], options?: ErrorOptions): ConnectError {
+  const violations = reasons.map((description) => ({ type: "GUARDRAIL", subject: guardrail, description }));
+  const more = reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : "";
+  const details = [detail(PreconditionFailureSchema, { violations })];
+  return failure(Code.FailedPrecondition, `guardrail "${guardrail}": ${reasons[0]}${more}`, { ...options, details });
+}
+
 /** UNAUTHENTICATED with an ErrorInfo whose `reason` programs can compare: who calls is not proven. */
 export function unauthenticated(message: string, reason: string, options?: ErrorOptions): ConnectError {
   return failure(Code.Unauthenticated, message, {

@@ -21,6 +21,7 @@ export {
   errorDomain,
   type FieldViolation,
   failedPrecondition,
+  guardrailBlocked,
   internal,
   invalidArgument,
   notFound,
@@ -34,6 +35,7 @@ export {
 } from "./errors.ts";
 export type { AgentEvent, Finish, Restart, TaskEvent } from "./events.ts";
 export { Few } from "./few.ts";
+export { guardrailBounds } from "./guardrail-bounds.ts";
 export { LatestQueue } from "./latest-queue.ts";
 export {
   defaultLimits,
