@@ -1,5 +1,6 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import { AgentService } from "../contract/index.ts";
+import { guardCall } from "../guardrail/index.ts";
 import { type AgentCalls, type CallDefaults, createAgentCalls } from "../web/index.ts";
 import { isCutOff } from "../wire/index.ts";
 import { type Chat, type ConverseOptions, converse } from "./converse.ts";
@@ -15,7 +16,7 @@ export interface ReachedAgents extends AgentCalls {
 }
 
 export function createAgents(transport: Transport, defaults: CallDefaults): ReachedAgents {
-  const calls = createAgentCalls(transport, defaults, { isCutOff });
+  const calls = createAgentCalls(transport, defaults, { isCutOff, guard: guardCall });
   return {
     ...calls,
     converse: (options = {}) => converse(createClient(AgentService, transport), options, defaults),

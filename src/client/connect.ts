@@ -108,8 +108,8 @@ function connectRegistry({ registry, tls, ...options }: RegistryOptions): FoundA
 
 /** What is said of calls, and what of the way that they go. */
 function apart<T extends CallDefaults>(options: T): [CallDefaults, Omit<T, keyof CallDefaults>] {
-  const { agent, capability, budget, timeoutMs, metadata, detached, resumeForMs, onResume, ...reach } = options;
-  const defaults = { agent, capability, budget, timeoutMs, metadata, detached, resumeForMs, onResume };
+  const { agent, capability, budget, timeoutMs, metadata, detached, resumeForMs, onResume, guardrails, ...reach } = options;
+  const defaults = { agent, capability, budget, timeoutMs, metadata, detached, resumeForMs, onResume, guardrails };
   const said = Object.entries(defaults).filter(([, value]) => value !== undefined);
   return [Object.fromEntries(said), reach];
 }

@@ -13,7 +13,8 @@ import { type CallDefaults, type CallOptions, callOptionsOf } from "../web/index
 type Action = NonNullable<MessageInitShape<typeof ConverseRequestSchema>["action"]>;
 type TurnInit = Extract<Action, { case: "startTurn" }>["value"];
 
-export interface ConverseOptions extends CallOptions {
+/** A conversation has no guardrails: its events are there to be seen as they happen. */
+export interface ConverseOptions extends Omit<CallOptions, "guardrails"> {
   /** A conversation to go on with. Default: a new one. */
   readonly conversationId?: string;
 }
@@ -36,8 +37,11 @@ export interface Chat extends AsyncIterable<ConverseResponse> {
   end(): void;
 }
 
+/** @throws TypeError where calls have guardrails by default: what they would refuse must not come another way. */
 export function converse(client: Client<typeof AgentService>, options: ConverseOptions, defaults: CallDefaults): Chat {
   const { conversationId = randomUUID(), signal } = options;
+  if (defaults.guardrails?.length)
+    throw new TypeError("conversations have no guardrails; stream with a conversationId instead");
   const agentId = options.agent ?? defaults.agent ?? "";
   const capability = options.capability ?? defaults.capability ?? "";
   const outgoing = new Outgoing();

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { type CallOptions as ConnectCallOptions, encodeBinaryHeader } from "@connectrpc/connect";
 import { EnvelopeSchema } from "../contract/index.ts";
 import { type Budget, envelopeHeader } from "../core/index.ts";
+import type { Guardrail } from "../guardrail/index.ts";
 
 import type { Resumption } from "./resume.ts";
 
@@ -29,6 +30,11 @@ export interface CallOptions {
   readonly resumeForMs?: number;
   /** Told before a call that was cut off is made again. What it throws ends the call. Default: nobody is told. */
   readonly onResume?: (resumption: Resumption) => void;
+  /**
+   * Checks of the answer, in order; a call whose answer does not pass fails with FAILED_PRECONDITION. What they check is all that the task did, so
+   * nothing of a stream is delivered before its end has passed. Default: none.
+   */
+  readonly guardrails?: readonly Guardrail[];
   /** Request headers, gRPC's "metadata". A header given here replaces the default of the same name. */
   readonly metadata?: HeadersInit;
 }

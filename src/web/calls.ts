@@ -78,8 +78,15 @@ export interface AgentCalls {
 /** The calls over any Connect transport, in a browser or in Node. The transport stays the caller's. */
 export function createAgentCalls(transport: Transport, defaults: CallDefaults = {}, traits: TransportTraits = {}): AgentCalls {
   const client = createClient(AgentService, transport);
-  const callOf = (task: TaskInput, options: CallOptions) =>
-    new TaskCall(client, { request: requestOf(task, options, defaults), options, defaults, traits });
+  const callOf = (task: TaskInput, options: CallOptions) => {
+    const { guardrails = defaults.guardrails ?? [] } = options;
+    const request = requestOf(task, options, defaults);
+    const call = (asked: typeof request) => new TaskCall(client, { request: asked, options, defaults, traits });
+    if (guardrails.length === 0) return call(request);
+    if (traits.guard === undefined) throw new TypeError("guardrails need connect({ guard: guardCall }), of convoke/guardrail");
+    const { signal, timeoutMs = defaults.timeoutMs } = options;
+    return traits.guard({ request, guardrails, signal, timeoutMs, start: () => call({ ...request, fromIndex: 0 }).stream() });
+  };
   const withDefaults = (more: CallDefaults) => createAgentCalls(transport, { ...defaults, ...more }, traits);
   return {
     process: async (task, options = {}) => callOf(task, options).answer(),

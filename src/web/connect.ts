@@ -1,4 +1,5 @@
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
+import type { guardCall } from "../guardrail/index.ts";
 import type { CallDefaults } from "./call-options.ts";
 import { type AgentCalls, createAgentCalls } from "./calls.ts";
 import { networkFailures } from "./network.ts";
@@ -11,6 +12,8 @@ export interface ConnectOptions extends CallDefaults {
   readonly protocol?: keyof typeof transports;
   /** Used instead of the global `fetch`, for instance to send credentials to another origin. */
   readonly fetch?: typeof globalThis.fetch;
+  /** `guardCall` of `convoke/guardrail`, for calls that have guardrails; pages that have none need not load it. Default: such calls fail. */
+  readonly guard?: typeof guardCall;
 }
 
 /** Both speak binary: a failed task's error details are `Any` messages, which JSON could not carry without their types. */
@@ -26,7 +29,7 @@ const transports = {
  * @throws TypeError when there is no `baseUrl` and no page whose origin could stand in; RangeError for an unknown protocol.
  */
 export function connect(options: string | ConnectOptions = {}): AgentCalls {
-  const { baseUrl = pageOrigin(), protocol = "grpc-web", fetch, ...defaults } = asOptions(options);
+  const { baseUrl = pageOrigin(), protocol = "grpc-web", fetch, guard, ...defaults } = asOptions(options);
   if (!Object.hasOwn(transports, protocol)) {
     throw new RangeError(`there is no protocol "${protocol}"; the protocols are ${Object.keys(transports).join(", ")}`);
   }
@@ -36,7 +39,7 @@ export function connect(options: string | ConnectOptions = {}): AgentCalls {
     interceptors: [networkFailures],
     ...(fetch !== undefined && { fetch }),
   });
-  return createAgentCalls(transport, defaults);
+  return createAgentCalls(transport, defaults, { ...(guard && { guard }) });
 }
 
 function asOptions(options: string | ConnectOptions): ConnectOptions {

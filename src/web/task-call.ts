@@ -1,16 +1,19 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client, CallOptions as ConnectCallOptions, ConnectError } from "@connectrpc/connect";
 import type { AgentService, TaskRequestSchema, TaskResponse, TokenChunk } from "../contract/index.ts";
+import type { guardCall } from "../guardrail/index.ts";
 import { type CallDefaults, type CallOptions, callOptionsOf } from "./call-options.ts";
 import { resumingAnswer, resumingStream } from "./resume.ts";
 
-/** What is known of a transport. */
+/** What is known of a transport, and what calls over it can do. */
 export interface TransportTraits {
   /**
    * True for what a call failed with when its connection broke after it had been sent. Default: nobody knows, and a call of which nothing has
    * arrived is not made again.
    */
   readonly isCutOff?: (error: ConnectError) => boolean;
+  /** Runs guardrails. Default: calls that have some fail with a TypeError. */
+  readonly guard?: typeof guardCall;
 }
 
 type TaskRequestInit = MessageInitShape<typeof TaskRequestSchema>;
