@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { TaskResponse, ToolDefinition, ToolResult } from "../contract/index.ts";
 import type { AgentEvent, Budget, Hop, StandardSchema, TraceContext } from "../core/index.ts";
+import type { Guardrail } from "../guardrail/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import type { EntryInit, FoundEntries, PageOptions, ThreadPage } from "../memory/index.ts";
 
@@ -179,11 +180,16 @@ export interface Agent extends AgentCard {
    * be done twice. Else such a task fails with UNAVAILABLE.
    */
   readonly restartable?: boolean;
+  /**
+   * Checks of what the agent yields, in order. Nothing of it is delivered or kept before all of it has passed; what does not pass fails the task with
+   * FAILED_PRECONDITION, and the log keeps which guardrail refused what. Default: none, and events are delivered as they come.
+   */
+  readonly guardrails?: readonly Guardrail[];
   run(task: Task, ctx: AgentContext): AsyncIterable<Yield>;
 }
 
 /** What {@link defineAgent} takes. Everything but `name` and `run` may be left out. */
-export type AgentDefinition = Pick<Agent, "name" | "run" | "restartable"> & Partial<AgentCard>;
+export type AgentDefinition = Pick<Agent, "name" | "run" | "restartable" | "guardrails"> & Partial<AgentCard>;
 
 const namePattern = /^[A-Za-z0-9_.-]{1,64}$/;
 
@@ -196,14 +202,15 @@ const namePattern = /^[A-Za-z0-9_.-]{1,64}$/;
  * @throws TypeError when the name or a capability has characters outside `A-Z a-z 0-9 _ . -`, or `run` is not a function.
  */
 export function defineAgent(definition: AgentDefinition): Agent {
-  const { name, run, description = "", capabilities = [], examples = [], restartable = false } = definition;
+  const { name, run, description = "", capabilities = [], examples = [], restartable = false, guardrails = [] } = definition;
   for (const [what, value] of [["name", name], ...capabilities.map((capability) => ["capability", capability])]) {
     if (typeof value !== "string" || !namePattern.test(value)) {
       throw new TypeError(`the agent's ${what} ${JSON.stringify(value)} must be 1 to 64 of A-Z a-z 0-9 _ . -`);
     }
   }
   if (typeof run !== "function") throw new TypeError(`agent "${name}" needs run: async function* (task, ctx) { … }`);
-  return Object.freeze({ name, description, capabilities: [...capabilities], examples: [...examples], restartable, run });
+  const lists = { capabilities: [...capabilities], examples: [...examples], guardrails: [...guardrails] };
+  return Object.freeze({ name, description, ...lists, restartable, run });
 }
 
 /** True for what {@link defineAgent} returns; used where agents come from modules that the types do not cover. */

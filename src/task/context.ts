@@ -14,13 +14,17 @@ import {
 import { type AgentEvent, type Budget, type TraceContext, toPeerError, traceIdOf } from "../core/index.ts";
 import { agentMemory } from "./agent-memory.ts";
 import { directoryOf } from "./directory.ts";
+import { guardedRun } from "./guarded-run.ts";
 import { newId } from "./id.ts";
 import { mergedEvents } from "./merged-events.ts";
 import type { Place } from "./place.ts";
 
 /** Runs an agent. */
 export function runAgent(place: Place, task: Task): AsyncIterable<Yield> {
-  return place.agent.run(task, new Context(place, task));
+  const { agent } = place;
+  if (!agent.guardrails?.length) return agent.run(task, new Context(place, task));
+  const events = mergedEvents((emit) => agent.run(task, new Context({ ...place, emit }, task)), place);
+  return guardedRun(place, task, events);
 }
 
 /** Runs an agent for another one of this server, whose own run takes its breaths. */
