@@ -32,7 +32,7 @@ const secrets: [what: string, secret: string][] = [
   ["a JSON Web Token", join(token({ alg: "HS256", typ: "JWT" }), ".", token({ sub: "ana", exp: 17e8 }), ".", url(43))],
   ["one of RS256", join(token({ alg: "RS256", kid: "1" }), ".", token({ iss: "https://a.example" }), ".", url(342))],
   ["PostgreSQL", join("postgres://admin:", alnum(14), "@db.example.com:5432/main")],
-  ["MongoDB", join("mongodb+srv://app:", "Winter-2024!", "@cluster0.abc.mongodb.net/test")],
+  ["MongoDB", join("mongodb+srv://app:", "Winter(2024)!", "@cluster0.abc.mongodb.net/test")],
   ["Redis without a user", join("redis://:", alnum(20), "@cache:6379/0")],
   ["AMQP", join("amqps://svc:", "s3cr%24tpw", "@queue.internal")],
   ["basic authentication in a URL", join("https://ana:", "hunter2", "@intranet.example.com/")],

@@ -87,24 +87,40 @@ const heading = /^\s*\*\*[^*]+\*\*\s*$/;
 const word = /\p{L}[\p{L}\p{M}'’-]*/gu;
 const unspaced = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]{3}/u;
 
-/** Said to the reader: of the speaker, the talk or the answer itself, not of what was asked. */
+/** Sentences that are nothing else: a greeting, with whom it greets, thanks, assent. */
+const courtesy = new RegExp(
+  `^(?:${[
+    "(?:hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|greetings|welcome)(?: there| all| everyone|[, ]+[A-Z][\\p{L}'-]*){0,3}",
+    "(?:many thanks|thanks|thank you)(?: (?:very|so) much)?(?: for (?:asking|waiting|your (?:question|patience|message|help)))?",
+    "you'?re welcome|cheers|(?:best|kind|warm) (?:regards|wishes)|regards|sincerely",
+    "(?:sure|certainly|absolutely|of course|okay|ok|all right|alright|no problem|(?:great|good) question)(?: thing)?",
+    "(?:i'm |i am )?(?:very |so )?sorry(?: about that)?|i apologi[sz]e",
+  ].join("|")})[\\s!.,…]*$`,
+  "iu",
+);
+/** Sentences of the speaker and the talk; what comes after a colon, a dash or a "but" is said of something else. */
 const address = new RegExp(
-  `^[\\s*_"'“‘(]*(?:${[
-    "hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|greetings|welcome",
-    "thanks|thank you|many thanks|you(?:'|’)re welcome|cheers|best(?: regards| wishes)?|kind regards|regards|sincerely",
-    "sure|certainly|of course|absolutely|great question|good question|no problem|okay|ok|all right|alright",
-    "(?:i )?hope (?:this|that|it|you)|let me know|feel free|please (?:let|tell|ask|note|see)|do not hesitate|don(?:'|’)t hesitate",
-    "here (?:is|are|(?:'|’)s) (?:what|the|a|my|your|some)|here(?:'|’)s|below (?:is|are)|(?:as )?you asked",
-    "i(?:'|’)m sorry|i am sorry|sorry|i apologi[sz]e|i (?:do not|don(?:'|’)t) know|i (?:could|can)(?: not|not|n?(?:'|’)t) (?:find|say|tell|answer)",
-    "i(?:'|’)?(?:ll| will| can| would| could|(?:'|’)d) (?:be|help|look|check|now|gladly|like)|let me|let(?:'|’)s",
-    "would you|do you|can you|could you|if you (?:want|need|have|would|like)",
+  `^(?:(?:i'm sorry|i am sorry|sorry|unfortunately|please|if you (?:want|need|have|would like|like)[^,]*),? (?:but )?)?(?:${[
+    "(?:i )?hope (?:this|that|it) (?:helps|is)|let me know|(?:just )?(?:tell|ask) me|feel free|(?:do not|don't) hesitate",
+    "here(?:'s| is| are) (?:what|the|a|my|your|some)|below (?:is|are) (?:what|the|a|my|your|some)",
+    "i (?:do not|don't) know|i (?:could not|couldn't|cannot|can't|can not) (?:find|say|tell|answer)",
+    "(?:i'll|i will|i can|i would|i'd) (?:gladly |also )?(?:be (?:happy|glad)|help|look|check)|let me (?:look|check|see)",
   ].join("|")})(?![\\p{L}\\p{N}])`,
   "iu",
 );
+const saysMore = /[:;]\s*\S|\s[-–—]|—|,?\s(?:but|however|yet|although|because|since|as)\s/i;
+
+/** True for what is said to the reader alone. */
+function isTalk(sentence: string): boolean {
+  const said = sentence.replace(/[‘’]/g, "'").replace(/^[\s*_"“(]+/, "");
+  if (courtesy.test(said)) return true;
+  const opening = address.exec(said)?.[0];
+  return opening !== undefined && !saysMore.test(said.slice(opening.length));
+}
 
 function isClaim(sentence: string): boolean {
   if (question.test(sentence) || introduction.test(sentence) || heading.test(sentence)) return false;
-  if (address.test(sentence)) return false;
+  if (isTalk(sentence)) return false;
   if (/\p{N}/u.test(sentence)) return true;
   return (sentence.match(word)?.length ?? 0) >= 2 || unspaced.test(sentence);
 }

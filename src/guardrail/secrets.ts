@@ -174,10 +174,13 @@ function apart(found: readonly FoundSecret[]): FoundSecret[] {
 
 /** What documentation writes where a secret goes. */
 const placeholder =
-  /EXAMPLE|example|YOUR|^your|xxxx|XXXX|\*\*\*|\.\.\.|…|^<|[<>{}()]|^\$|^%|\[|0123456789|123456789012|abcdefgh|ABCDEFGH|(.)\1{7}|placeholder|redacted|REDACTED|change_?me|replace|^(?:user(?:name)?|pass(?:word)?|passwd|pwd|secret|token)$/i;
+  /EXAMPLE|example|YOUR|[Yy]our|xxxx|XXXX|\*\*\*|\.\.\.|…|^<|^\{\w*\}?$|^[$%]\w+$|[$]\{|\{\{|0123456789|1234567890|abcdefgh|ABCDEFGH|(.)\1{7}|placeholder|PLACEHOLDER|redacted|REDACTED|[Cc]hange_?[Mm]e|CHANGE_?ME|replace|REPLACE/;
+const commonWord = /^(?:user(?:name)?|pass(?:word)?|passwd|pwd|secret|token)$/i;
+/** A long token has every short word in it somewhere; a placeholder shows sooner. */
+const placeholderChars = 64;
 
 function isNoPlaceholder(secret: string): boolean {
-  return !placeholder.test(secret);
+  return !placeholder.test(secret.slice(0, placeholderChars)) && !commonWord.test(secret);
 }
 
 /** Shannon's entropy: English words have up to 3.2 bits a character, names in programs up to 3.8, and 32 random letters and digits 4.3. */
@@ -194,9 +197,9 @@ function looksRandom(secret: string): boolean {
 
 const path = /^[.~]{0,2}\//;
 
-/** URLs and files, what a program reads elsewhere, UUIDs. */
+/** URLs and files, what a program reads elsewhere or calls, UUIDs. */
 const named =
-  /^https?:|^(?:process|import|os|env|config|self|this|settings)\.|\.(?:env|[a-z]{2,4})$|^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
+  /^https?:|^[<{($%]|^[\w.]+[([]|^(?:process|import|os|env|config|self|this|settings)\.|\.(?:env|[a-z]{2,4})$|^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
 
 function bitsPerChar(text: string): number {
   const counts = new Map<string, number>();

@@ -32,7 +32,7 @@ export interface CallOptions {
   readonly onResume?: (resumption: Resumption) => void;
   /**
    * Checks of the answer, in order; a call whose answer does not pass fails with FAILED_PRECONDITION. What they check is all that the task did, so
-   * nothing of a stream is delivered before its end has passed. Default: none.
+   * nothing of a stream is delivered before its end has passed. They hold for `process` and `stream`; `get` shows a task unchecked. Default: none.
    */
   readonly guardrails?: readonly Guardrail[];
   /** Request headers, gRPC's "metadata". A header given here replaces the default of the same name. */
