@@ -1,6 +1,6 @@
 /**
- * A table of our own: @secretlint/secretlint-rule-preset-recommend 12.0.0 is quick enough, but asynchronous, and of 22 kinds tried here it missed 12, JWTs,
- * AWS key ids, Google keys and bare private keys among them: it is made for files, where context tells more.
+ * A table of our own: @secretlint/secretlint-rule-preset-recommend 12.0.0 is quick enough, but asynchronous, and of 22 kinds tried in a sentence it missed
+ * 11 by default: JWTs and the keys of AWS, Google, Stripe, Azure, DigitalOcean, PyPI, Hugging Face, Twilio, Telegram and age.
  */
 
 /** A place in a text that gives a secret away. */
