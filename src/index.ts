@@ -13,6 +13,7 @@ export {
   citation,
   defineAgent,
   defineTool,
+  inputRequest,
   type ModelAgentDefinition,
   type ModelLimits,
   type ModelPrice,

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { TaskResponse, ToolDefinition, ToolResult } from "../contract/index.ts";
+import type { Input, TaskResponse, ToolDefinition, ToolResult } from "../contract/index.ts";
 import type { AgentEvent, Budget, Hop, StandardSchema, TraceContext } from "../core/index.ts";
 import type { Guardrail } from "../guardrail/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
@@ -17,6 +17,8 @@ export interface Task {
   readonly availableTools: readonly ToolDefinition[];
   /** Results of the tool calls that this task made before it was continued. */
   readonly toolResults: readonly ToolResult[];
+  /** What somebody gave that this task asked for before it was continued; see {@link inputRequest}. */
+  readonly inputs: readonly Input[];
   /** What this task has produced before it was continued, in order; nothing when it begins. */
   readonly events: readonly AgentEvent[];
   /** The conversation that this is a turn of. */
@@ -54,9 +56,12 @@ export interface AgentContext {
   /**
    * Runs a tool of the agent's own. Call and result are events of the task as they happen.
    *
+   * A call that has to be approved ends the run: the task waits (REQUIRES_INPUT), on whatever server, until somebody has answered. The agent runs
+   * again then, from its beginning, with all that was before in `task.events`; when it comes to the same call, that is made, once.
+   *
    * @returns what the tool gave.
    * @throws ConnectError INVALID_ARGUMENT for arguments that are not as the tool wants them; DEADLINE_EXCEEDED when it takes too long;
-   *   RESOURCE_EXHAUSTED for a result that is too large, and when more than 128 calls wait; what the tool threw as a ConnectError; INTERNAL for
+   *   PERMISSION_DENIED for a call that somebody had to approve and has not; RESOURCE_EXHAUSTED for a result that is too large, and when more than 128 calls wait; what the tool threw as a ConnectError; INTERNAL for
    *   anything else that it threw, and for a result that JSON cannot hold.
    */
   tool<Input, Output>(tool: Tool<Input, Output>, input: unknown): Promise<Output>;
@@ -76,6 +81,8 @@ export interface Tool<Input = unknown, Output = unknown> {
   readonly input: StandardSchema<unknown, Input>;
   readonly timeoutMs: number;
   readonly maxResultBytes: number;
+  /** True when somebody has to allow each call. */
+  readonly approve: boolean;
   /** Its result is what JSON makes of what it gives. */
   run(input: Input, ctx: ToolContext): Output | Promise<Output>;
 }

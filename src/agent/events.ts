@@ -1,6 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { CitationSchema, SourceRange_Unit, TokenUsageSchema, ToolCallSchema, ToolResultSchema } from "../contract/index.ts";
+import {
+  CitationSchema,
+  InputRequestSchema,
+  SourceRange_Unit,
+  TokenUsageSchema,
+  type ToolCall,
+  ToolCallSchema,
+  ToolResultSchema,
+} from "../contract/index.ts";
 import type { AgentEvent } from "../core/index.ts";
 
 /** A source that the answer rests on. `line` and `sentence` are positions in it: one number, or first and last, from 1. */
@@ -27,7 +35,7 @@ export function citation(init: CitationInit): AgentEvent {
  *
  * @param call `id` defaults to a random one; `arguments` is any JSON value.
  */
-export function toolCall(call: { name: string; arguments: unknown; id?: string }): AgentEvent {
+export function toolCall(call: { name: string; arguments: unknown; id?: string }): Extract<AgentEvent, { case: "toolCall" }> {
   const { id = randomUUID(), name, arguments: value } = call;
   return {
     case: "toolCall",
@@ -39,6 +47,17 @@ export function toolCall(call: { name: string; arguments: unknown; id?: string }
 export function toolResult(result: { callId: string; json: string; isError?: boolean }): AgentEvent {
   const { callId, json: resultJson, isError = false } = result;
   return { case: "toolResult", value: create(ToolResultSchema, { callId, resultJson, isError }) };
+}
+
+/**
+ * The event that asks somebody for something. When `run` returns with such a request unanswered, the task waits (REQUIRES_INPUT), for as long as it is
+ * kept; what was given comes in `task.inputs` of the next run.
+ *
+ * @param request `id` defaults to a random one; `toolCall` asks leave to call a tool.
+ */
+export function inputRequest(request: { prompt: string; id?: string; toolCall?: ToolCall }): AgentEvent {
+  const { id: inputId = randomUUID(), prompt, toolCall } = request;
+  return { case: "inputRequest", value: create(InputRequestSchema, { inputId, prompt, ...(toolCall && { toolCall }) }) };
 }
 
 /** The event that counts model tokens used since the last one. */

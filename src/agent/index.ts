@@ -21,7 +21,7 @@ export {
   type Turn,
   type Yield,
 } from "./define.ts";
-export { type CitationInit, citation, toolCall, toolResult, usage } from "./events.ts";
+export { type CitationInit, citation, inputRequest, toolCall, toolResult, usage } from "./events.ts";
 export { type ModelAgentDefinition, modelAgent } from "./model-agent.ts";
 export { modelFromEnvironment } from "./model-from-environment.ts";
 export type { ModelLimits, ModelPrice } from "./model-limits.ts";

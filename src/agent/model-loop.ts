@@ -1,8 +1,8 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { LanguageModel, TextStreamPart, ToolSet } from "ai";
-import { failedPrecondition, modelBounds, resourceExhausted, unavailable } from "../core/index.ts";
+import { type AgentEvent, failedPrecondition, modelBounds, resourceExhausted, unavailable } from "../core/index.ts";
 import type { AgentContext, Task, Tool, Yield } from "./define.ts";
-import { citation, toolCall, toolResult, usage } from "./events.ts";
+import { citation, inputRequest, toolCall, toolResult, usage } from "./events.ts";
 import { modelError } from "./model-errors.ts";
 import { type ModelLimits, type ModelPrice, ModelSpending } from "./model-limits.ts";
 import { messagesOf } from "./model-messages.ts";
@@ -102,6 +102,17 @@ class Answer {
         this.#open.delete(part.toolCallId);
         yield toolResult({ callId: part.toolCallId, json: this.#failure(part), isError: true });
         return;
+      case "tool-output-denied":
+        this.#open.delete(part.toolCallId);
+        yield toolResult({
+          callId: part.toolCallId,
+          json: `the call of tool "${part.toolName}" was not approved`,
+          isError: true,
+        });
+        return;
+      case "tool-approval-request":
+        yield approvalRequest(part);
+        return;
       case "source":
         if (part.sourceType === "url") yield citation({ uri: part.url, title: part.title ?? "" });
         return;
@@ -137,6 +148,14 @@ class Answer {
     }
     throw brokenOff();
   }
+}
+
+function approvalRequest({
+  approvalId: id,
+  toolCall: { toolCallId, toolName, input },
+}: Extract<Part, { type: "tool-approval-request" }>): AgentEvent {
+  const { value } = toolCall({ id: toolCallId, name: toolName, arguments: input });
+  return inputRequest({ id, prompt: `May the agent call the tool "${toolName}"?`, toolCall: value });
 }
 
 function bounded(text: string): string {

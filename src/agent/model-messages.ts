@@ -13,7 +13,32 @@ export function messagesOf({ conversation, content, events }: Task): ModelMessag
   messages.push({ role: "user", content });
   const names = new Map<string, string>();
   for (const event of events) addEvent(messages, event, names);
+  addApprovals(messages, events);
   return messages;
+}
+
+/** Calls that somebody was asked to allow and that have not been made: the AI SDK makes them first, or tells the model that they are not allowed. */
+function addApprovals(messages: ModelMessage[], events: readonly AgentEvent[]): void {
+  const made = new Set(events.flatMap((event) => (event.case === "toolResult" ? [event.value.callId] : [])));
+  const answers = new Map(events.flatMap((event) => (event.case === "input" ? [[event.value.inputId, event.value]] : [])));
+  for (const event of events) {
+    if (event.case !== "inputRequest" || event.value.toolCall === undefined) continue;
+    const { inputId: approvalId, toolCall } = event.value;
+    const answer = answers.get(approvalId);
+    if (made.has(toolCall.callId) || answer === undefined) continue;
+    const { approved = false, text: reason } = answer;
+    callOf(messages, toolCall.callId)?.push({ type: "tool-approval-request", approvalId, toolCallId: toolCall.callId });
+    toolParts(messages).push({ type: "tool-approval-response", approvalId, approved, ...(reason !== "" && { reason }) });
+  }
+}
+
+/** The message that made a call. */
+function callOf(messages: readonly ModelMessage[], callId: string): AssistantParts | undefined {
+  for (const { role, content } of messages) {
+    if (role !== "assistant" || typeof content === "string") continue;
+    if (content.some((part) => part.type === "tool-call" && part.toolCallId === callId)) return content;
+  }
+  return undefined;
 }
 
 /** @param names of the tools that were called, by the calls' ids. */
@@ -40,10 +65,12 @@ function outputOf({ resultJson, isError }: ToolResult) {
   return { type: "json", value: JSON.parse(resultJson) } as const;
 }
 
-function assistantParts(messages: ModelMessage[]): Exclude<AssistantModelMessage["content"], string> {
+type AssistantParts = Exclude<AssistantModelMessage["content"], string>;
+
+function assistantParts(messages: ModelMessage[]): AssistantParts {
   const last = messages.at(-1);
   if (last?.role === "assistant" && typeof last.content !== "string") return last.content;
-  const content: Exclude<AssistantModelMessage["content"], string> = [];
+  const content: AssistantParts = [];
   messages.push({ role: "assistant", content });
   return content;
 }

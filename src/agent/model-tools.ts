@@ -20,6 +20,7 @@ export function toolSetOf(
     const { description, parametersJsonSchema } = toolDefinitionOf(tool);
     tools[tool.name] = sdk.tool({
       description,
+      needsApproval: tool.approve,
       inputSchema: sdk.jsonSchema(JSON.parse(parametersJsonSchema)), // without a check: the runner makes it
       execute: async (input, { toolCallId: callId }) => JSON.parse((await runner.run(tool, { callId, input })).resultJson),
     });

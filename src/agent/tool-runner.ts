@@ -40,7 +40,7 @@ export class ToolRunner {
    *   large, and when too many calls wait; what it throws itself; INTERNAL for anything else, and for a result that JSON cannot hold.
    */
   async run<Input, Output>(tool: Tool<Input, Output>, { callId, input }: ToolCallInit): Promise<ToolOutcome<Output>> {
-    const checked = await check(tool, input);
+    const checked = await this.check(tool, input);
     await this.#enter();
     try {
       return await this.#runOne(tool, callId, checked);
@@ -51,6 +51,14 @@ export class ToolRunner {
     } finally {
       this.#leave();
     }
+  }
+
+  /** The arguments as the tool takes them. @throws ConnectError INVALID_ARGUMENT for others. */
+  async check<Input>({ name, input: schema }: Tool<Input>, input: unknown): Promise<Input> {
+    const result = await schema["~standard"].validate(input);
+    if (result.issues === undefined) return result.value;
+    const description = `the arguments are not as the tool wants them: ${describeIssues(result.issues)}`;
+    throw invalidArgument([{ field: name, description }]);
   }
 
   async #runOne<Input, Output>(tool: Tool<Input, Output>, callId: string, input: Input): Promise<ToolOutcome<Output>> {
@@ -89,14 +97,6 @@ export class ToolRunner {
     if (next === undefined) this.#running--;
     else next();
   }
-}
-
-async function check<Input>({ name, input: schema }: Tool<Input>, input: unknown): Promise<Input> {
-  const result = await schema["~standard"].validate(input);
-  if (result.issues === undefined) return result.value;
-  throw invalidArgument([
-    { field: name, description: `the arguments are not as the tool wants them: ${describeIssues(result.issues)}` },
-  ]);
 }
 
 /** @throws ConnectError RESOURCE_EXHAUSTED, as soon as it is known to be too large; INTERNAL for what JSON cannot hold. */

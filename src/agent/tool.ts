@@ -11,6 +11,10 @@ export interface ToolInit<Input, Output>
   readonly timeoutMs?: number;
   /** Bytes of its result in JSON. Default 256 KiB; at most 4 MiB. */
   readonly maxResultBytes?: number;
+  /**
+   * Somebody has to allow each call: the task waits (REQUIRES_INPUT) until an answer comes, and its agent runs again then. Default false.
+   */
+  readonly approve?: boolean;
 }
 
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
@@ -25,7 +29,7 @@ const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
  * @throws RangeError when a bound is none.
  */
 export function defineTool<Input, Output>(init: ToolInit<Input, Output>): Tool<Input, Output> {
-  const { name, description = "", input, run } = init;
+  const { name, description = "", input, run, approve = false } = init;
   const { timeoutMs = toolBounds.timeoutMs, maxResultBytes = toolBounds.maxResultBytes } = init;
   if (typeof name !== "string" || !namePattern.test(name))
     throw new TypeError(`the tool's name ${JSON.stringify(name)} must be 1 to 64 of A-Z a-z 0-9 _ -`);
@@ -34,7 +38,7 @@ export function defineTool<Input, Output>(init: ToolInit<Input, Output>): Tool<I
   if (typeof run !== "function") throw new TypeError(`tool "${name}" needs run: async (input, ctx) => …`);
   checkBound(name, { name: "timeoutMs", value: timeoutMs, most: toolBounds.maxTimeoutMs });
   checkBound(name, { name: "maxResultBytes", value: maxResultBytes, most: toolBounds.maxMaxResultBytes });
-  return Object.freeze({ name, description, input, timeoutMs, maxResultBytes, run });
+  return Object.freeze({ name, description, input, timeoutMs, maxResultBytes, approve, run });
 }
 
 function checkBound(tool: string, { name, value, most }: { name: string; value: number; most: number }): void {

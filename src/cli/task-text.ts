@@ -1,5 +1,5 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { Status, type Task, type TokenChunk, type TokenUsage } from "../contract/index.ts";
+import { type Input, type InputRequest, Status, type Task, type TokenChunk, type TokenUsage } from "../contract/index.ts";
 import { codeName } from "../wire/index.ts";
 import { createTable, printable, sourceLine, sourceList, type Table } from "./print.ts";
 
@@ -7,6 +7,7 @@ const statusNames: Record<Status, string> = {
   [Status.UNSPECIFIED]: "",
   [Status.COMPLETED]: "completed",
   [Status.REQUIRES_TOOL_CALL]: "waits for tool results",
+  [Status.REQUIRES_INPUT]: "waits for input",
   [Status.ERROR]: "failed",
   [Status.RUNNING]: "running",
   [Status.CANCELLED]: "cancelled",
@@ -24,7 +25,7 @@ export function taskRow(task: Task, nowMs: number): string[] {
 /** All that is known of a task, and what it has answered so far. */
 export function taskDetails(task: Task, nowMs: number): string {
   const { taskId, agentId, status, nextIndex, conversationId, response, error } = task;
-  const { content = "", usage, citations = [] } = response ?? {};
+  const { content = "", usage, citations = [], inputRequests = [] } = response ?? {};
   const facts = {
     task: taskId,
     agent: agentId,
@@ -35,6 +36,7 @@ export function taskDetails(task: Task, nowMs: number): string {
     events: String(nextIndex),
     tokens: usage === undefined ? "" : tokensOf(usage),
     conversation: conversationId,
+    asks: printable(inputRequests.map(requestText).join("; ")),
   };
   const lines = Object.entries(facts).flatMap(([name, fact]) => (fact === "" ? [] : [`${name.padEnd(12)}  ${fact}\n`]));
   const answer = content.trim() === "" ? "" : `\n${content.trimEnd()}\n`;
@@ -53,12 +55,15 @@ export function eventLine(chunk: TokenChunk): string {
   return what === "" ? "" : `· ${printable(what.replace(/\s+/g, " "))}\n`;
 }
 
-function eventText({ toolCall, toolResult, citation, usage, restartedFrom, status, elapsedMs, index }: TokenChunk): string {
+function eventText(chunk: TokenChunk): string {
+  const { toolCall, toolResult, citation, inputRequest, input, usage, restartedFrom, status, elapsedMs, index } = chunk;
   if (toolCall !== undefined) return `calls the tool ${toolCall.toolName} ${toolCall.argumentsJson} (${toolCall.callId})`;
   if (toolResult !== undefined) {
     return `${toolResult.callId} ${toolResult.isError ? "failed" : "answered"}: ${toolResult.resultJson}`;
   }
   if (citation !== undefined) return `cites ${sourceLine(citation)}`;
+  if (inputRequest !== undefined) return `asks: ${requestText(inputRequest)}`;
+  if (input !== undefined) return inputText(input);
   if (usage !== undefined) return `used ${tokensOf(usage)} tokens`;
   if (restartedFrom !== undefined) {
     const gone = restartedFrom === index ? "nothing" : `what came from event ${restartedFrom} on`;
@@ -66,6 +71,15 @@ function eventText({ toolCall, toolResult, citation, usage, restartedFrom, statu
   }
   if (status === Status.UNSPECIFIED) return "";
   return `${statusNames[status]}${elapsedMs === undefined ? "" : ` after ${durationText(elapsedMs)}`}`;
+}
+
+function requestText({ inputId, prompt, toolCall }: InputRequest): string {
+  return `${prompt}${toolCall === undefined ? "" : ` ${toolCall.argumentsJson}`} (${inputId})`;
+}
+
+function inputText({ inputId, approved, text }: Input): string {
+  const verdict = approved === undefined ? "answered" : approved ? "approved" : "denied";
+  return `${inputId} ${verdict}${text === "" ? "" : `: ${text}`}`;
 }
 
 function beginOf({ createTime }: Task): string {

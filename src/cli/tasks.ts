@@ -9,7 +9,9 @@ import { cancelLine, createTaskTable, durationText, eventLine, taskDetails, task
 import { parseWholeNumber } from "./whole-number.ts";
 
 export const command = withServerFlags(new Command("tasks"))
-  .description("See your tasks on a server: those at work, and those that have ended and are kept; play one back, cancel one.")
+  .description(
+    "See your tasks on a server: those at work, and those that have ended and are kept; play one back, answer one, cancel one.",
+  )
   .addHelpText(
     "after",
     `
@@ -20,6 +22,7 @@ Examples
   convoke tasks show localhost:50051 7f3a
   convoke tasks replay localhost:50051 7f3a --speed 4
   convoke tasks replay localhost:50051 7f3a --json | jq .elapsedMs
+  convoke tasks answer localhost:50051 7f3a --approve
   convoke tasks cancel localhost:50051 7f3a
 ${exitCodesHelp}`,
   );
@@ -85,6 +88,38 @@ replaying.action(() =>
       await screen.endLine().catch(() => {}); // the first failure tells more
       throw thrown;
     }
+  }),
+);
+
+interface AnswerFlags {
+  readonly approve?: boolean;
+  readonly deny?: boolean;
+  readonly text?: string;
+  readonly input?: string;
+}
+
+const answering = part("answer", "Give a task what it asks somebody for, and print how it goes on.")
+  .argument(...taskArgument)
+  .addOption(new Option("--approve", "allow the tool call that it asks leave for").conflicts("deny"))
+  .option("--deny", "do not allow it")
+  .option("--text <words>", "the answer in words; with --approve and --deny, the reason")
+  .option("--input <id>", "the one request to answer (default: all that are open get the same answer)");
+
+answering.action(() =>
+  withTasks(answering, async ({ called, task, flags: { json = false, timeout: timeoutMs }, signal }) => {
+    const { approve, deny, text = "", input } = answering.opts<AnswerFlags>();
+    const found = await called.get(task, { signal });
+    const asked = found.response?.inputRequests.filter(({ inputId }) => input === undefined || inputId === input) ?? [];
+    const isApproval = approve === true || deny === true;
+    const inputs = asked.map(({ inputId }) => ({ inputId, text, ...(isApproval && { approved: approve === true }) }));
+    if (inputs.length === 0)
+      throw new InvalidArgumentError(`task "${task}" asks nobody for ${input === undefined ? "anything" : `"${input}"`}`);
+    const screen = createScreen();
+    const show = json ? (chunk: TokenChunk) => write(jsonLine(TokenChunkSchema, chunk)) : screen.show;
+    const request = { taskId: task, inputs, fromIndex: found.nextIndex };
+    for await (const chunk of called.stream(request, { signal, ...(timeoutMs !== undefined && { timeoutMs }) }))
+      await show(chunk);
+    if (!json) await screen.endLine();
   }),
 );
 

@@ -6,6 +6,7 @@ import {
   type ConverseRequest,
   ConverseRequestSchema,
   type ConverseResponse,
+  type Input,
   type ToolResult,
 } from "../contract/index.ts";
 import { type CallDefaults, type CallOptions, callOptionsOf } from "../web/index.ts";
@@ -31,6 +32,8 @@ export interface Chat extends AsyncIterable<ConverseResponse> {
   send(turn: string | TurnInit): string;
   /** Answers a tool call of the turn that waits for it. */
   toolResult(result: Pick<ToolResult, "callId" | "resultJson"> & Partial<Pick<ToolResult, "isError">>): void;
+  /** Gives what the turn that waits asked somebody for. */
+  input(input: Pick<Input, "inputId"> & Partial<Pick<Input, "approved" | "text">>): void;
   /** Stops one turn, or the running one and those that wait. */
   cancelTurn(taskId?: string): void;
   /** Sends no more; the turns sent so far are still answered. */
@@ -61,6 +64,7 @@ export function converse(client: Client<typeof AgentService>, options: ConverseO
       return taskId;
     },
     toolResult: (result) => send({ case: "toolResult", value: { ...result } }),
+    input: (input) => send({ case: "input", value: { ...input } }),
     cancelTurn: (taskId = "") => send({ case: "cancelTurn", value: { taskId } }),
     end: () => outgoing.end(),
     async *[Symbol.asyncIterator]() {

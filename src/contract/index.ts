@@ -107,6 +107,8 @@ export {
 } from "../../gen/agent/v1/task_log_pb.js";
 export type {
   Citation,
+  Input,
+  InputRequest,
   SourceRange,
   Task,
   TaskRequest,
@@ -119,6 +121,8 @@ export type {
 } from "../../gen/agent/v1/task_pb.js";
 export {
   CitationSchema,
+  InputRequestSchema,
+  InputSchema,
   SourceRange_Unit,
   Status,
   TaskRequestSchema,

@@ -1,5 +1,5 @@
 import type { ConnectError } from "@connectrpc/connect";
-import type { Citation, Status, TokenUsage, ToolCall, ToolResult } from "../contract/index.ts";
+import type { Citation, Input, InputRequest, Status, TokenUsage, ToolCall, ToolResult } from "../contract/index.ts";
 
 /** One step of an agent's work, in the shape of the contract's oneofs: a `case` and its `value`. */
 export type AgentEvent =
@@ -8,12 +8,14 @@ export type AgentEvent =
   | { readonly case: "reasoning"; readonly value: string }
   | { readonly case: "toolCall"; readonly value: ToolCall }
   | { readonly case: "toolResult"; readonly value: ToolResult }
+  | { readonly case: "inputRequest"; readonly value: InputRequest }
+  | { readonly case: "input"; readonly value: Input }
   | { readonly case: "citation"; readonly value: Citation }
   | { readonly case: "usage"; readonly value: TokenUsage };
 
-/** The end of a task, or of its part before tool results are needed. */
+/** The end of a task, or of its part before its caller is needed. */
 export interface Finish {
-  readonly status: Status.COMPLETED | Status.REQUIRES_TOOL_CALL | Status.ERROR | Status.CANCELLED;
+  readonly status: Status.COMPLETED | Status.REQUIRES_TOOL_CALL | Status.REQUIRES_INPUT | Status.ERROR | Status.CANCELLED;
   /** Why, with ERROR and CANCELLED. */
   readonly error?: ConnectError;
 }

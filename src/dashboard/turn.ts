@@ -108,6 +108,7 @@ function setText(part: HTMLElement, text: string): void {
 
 const endSentences: Partial<Record<Status, string>> = {
   [Status.COMPLETED]: "Completed",
+  [Status.REQUIRES_INPUT]: "Waits for somebody's input: convoke tasks answer gives it",
   [Status.REQUIRES_TOOL_CALL]: "Waits for the result of a tool, which this page cannot give",
 };
 

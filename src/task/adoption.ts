@@ -157,6 +157,6 @@ function countRestarts(events: readonly KeptEvent[]): number {
 function currentRun(events: readonly KeptEvent[]): number {
   const isOf = (event: KeptEvent | undefined, kind: string) => typeof event === "object" && event.case === kind;
   let from = events.findLastIndex((event) => isOf(event, "finish")) + 1;
-  if (from > 0) while (isOf(events[from], "toolResult")) from++;
+  if (from > 0) while (isOf(events[from], "toolResult") || isOf(events[from], "input")) from++;
   return from;
 }

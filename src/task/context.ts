@@ -1,22 +1,11 @@
 import type { Logger } from "pino";
-import {
-  type AgentContext,
-  type AgentDirectory,
-  type AgentMemory,
-  type Task,
-  type TaskCaller,
-  type Tool,
-  ToolRunner,
-  toolCall,
-  toolResult,
-  type Yield,
-} from "../agent/index.ts";
-import { type AgentEvent, type Budget, type TraceContext, toPeerError, traceIdOf } from "../core/index.ts";
+import type { AgentContext, AgentDirectory, AgentMemory, Task, TaskCaller, Yield } from "../agent/index.ts";
+import { type AgentEvent, type Budget, type TraceContext, traceIdOf } from "../core/index.ts";
 import { agentMemory } from "./agent-memory.ts";
 import { directoryOf } from "./directory.ts";
 import { guardedRun } from "./guarded-run.ts";
-import { newId } from "./id.ts";
 import { mergedEvents } from "./merged-events.ts";
+import { OwnTools } from "./own-tools.ts";
 import type { Place } from "./place.ts";
 
 /** Runs an agent. */
@@ -40,7 +29,7 @@ class Context implements AgentContext {
   #log: Logger | undefined;
   #agents: AgentDirectory | undefined;
   #memory: AgentMemory | undefined;
-  #tools: ToolRunner | undefined;
+  #tools: OwnTools | undefined;
 
   constructor(place: Place, task: Task) {
     this.#place = place;
@@ -86,22 +75,9 @@ class Context implements AgentContext {
   }
 
   get tool(): AgentContext["tool"] {
-    return (tool, input) => this.#runTool(tool, input);
-  }
-
-  async #runTool<Input, Output>(tool: Tool<Input, Output>, input: unknown): Promise<Output> {
-    this.#tools ??= new ToolRunner(this);
-    const callId = newId();
-    const { emit } = this.#place;
-    emit(toolCall({ id: callId, name: tool.name, arguments: input }));
-    try {
-      const { output, resultJson } = await this.#tools.run(tool, { callId, input });
-      emit(toolResult({ callId, json: resultJson }));
-      return output;
-    } catch (thrown) {
-      emit(toolResult({ callId, json: toPeerError(thrown).rawMessage, isError: true }));
-      throw thrown;
-    }
+    this.#tools ??= new OwnTools(this.#place, this.#task, this);
+    const tools = this.#tools;
+    return (tool, input) => tools.run(tool, input);
   }
 
   #createLog(): Logger {

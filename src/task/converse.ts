@@ -4,17 +4,17 @@ import {
   type ConverseRequest,
   type ConverseResponse,
   ConverseResponseSchema,
-  Status,
   type TaskRequest,
   TaskRequestSchema,
 } from "../contract/index.ts";
 import { type AgentEvent, cancelled, type Finish, toPeerError, toRpcStatus } from "../core/index.ts";
 import type { Caller } from "./caller.ts";
 import { responseOf } from "./description.ts";
+import { continues } from "./given.ts";
 import type { LogEntry } from "./log.ts";
 import type { TaskRecord } from "./record.ts";
 import type { TaskRuntime } from "./runtime.ts";
-import { statusOfError } from "./status.ts";
+import { statusOfError, waits } from "./status.ts";
 import { TurnQueue } from "./turns.ts";
 
 /**
@@ -72,11 +72,11 @@ async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: Tur
           yield respondEvent(turns, record, { index, event });
         }
       }
-      if (record.status !== Status.REQUIRES_TOOL_CALL) break;
-      const results = await turns.toolResults(record, waiting);
-      if (results === undefined) break;
-      if (results.length === 0) continue; // cancelled while it waited: its last event is in the log
-      record = await runtime.submit(create(TaskRequestSchema, { taskId: record.id, toolResults: results }), caller);
+      if (!waits(record.status)) break;
+      const given = await turns.given(record, waiting);
+      if (given === undefined) break;
+      if (!continues(given)) continue; // cancelled while it waited: its last event is in the log
+      record = await runtime.submit(create(TaskRequestSchema, { taskId: record.id, ...given }), caller);
       const next = record.attendance.hold();
       hold.release();
       hold = next;

@@ -1,15 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { SpendingSchema, Status, type Task, type TaskResponse, TaskSchema } from "../contract/index.ts";
+import { SpendingSchema, type Task, type TaskResponse, TaskSchema } from "../contract/index.ts";
 import { toRpcStatus } from "../core/index.ts";
 import { foldEvents } from "./answer.ts";
 import type { TaskRecord } from "./record.ts";
+import { waits } from "./status.ts";
 
 /** A task's log folded into one answer. */
 export function responseOf(record: TaskRecord): TaskResponse {
   const { id: taskId, status, spending } = record;
-  const toolCalls = status === Status.REQUIRES_TOOL_CALL ? record.openToolCalls() : undefined;
-  const answer = foldEvents(record.log.seen, { taskId, status, toolCalls });
+  const open = waits(status) ? record.openRequests() : undefined;
+  const answer = foldEvents(record.log.seen, { taskId, status, open });
   if (spending !== undefined) answer.spending = create(SpendingSchema, spending);
   return answer;
 }
@@ -27,6 +28,6 @@ export function describeTask(record: TaskRecord): Task {
     conversationId,
   });
   if (finish?.error !== undefined) task.error = toRpcStatus(finish.error);
-  if (finish !== undefined && finish.status !== Status.REQUIRES_TOOL_CALL) task.endTime = timestampFromMs(record.endTimeMs);
+  if (finish !== undefined && !waits(finish.status)) task.endTime = timestampFromMs(record.endTimeMs);
   return task;
 }

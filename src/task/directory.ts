@@ -1,10 +1,12 @@
+import type { ConnectError } from "@connectrpc/connect";
 import { type AgentDirectory, type AgentHandle, type AskOptions, cardOf, type Task } from "../agent/index.ts";
-import { Status } from "../contract/index.ts";
+import { type InputRequest, Status } from "../contract/index.ts";
 import {
   type AgentEvent,
   deadlineExceeded,
   type Envelope,
   envelopeHeaders,
+  failedPrecondition,
   type Hop,
   notFound,
   resourceExhausted,
@@ -38,14 +40,17 @@ export function directoryOf(place: Place, task: Task, run: RunLocal): AgentDirec
 }
 
 /** Of what belongs to the task alone, an agent that is asked gets nothing, here as on other servers. */
-const asked = { availableTools: [], toolResults: [], events: [] };
+const asked = { availableTools: [], toolResults: [], inputs: [], events: [] };
 
 /** Asks an agent that is so many hops deep. */
 type Ask = (content: string, hops: readonly Hop[], options: AskOptions) => AsyncIterable<AgentEvent>;
 
 function handleOf(place: Place, name: string, ask: Ask): AgentHandle {
   async function* stream(content: string, options: AskOptions = {}) {
-    yield* ask(content, hopsBelow(place, name), options);
+    for await (const event of ask(content, hopsBelow(place, name), options)) {
+      if (event.case === "inputRequest") throw asksSomebody(name, event.value);
+      yield event;
+    }
   }
   return {
     stream,
@@ -55,6 +60,12 @@ function handleOf(place: Place, name: string, ask: Ask): AgentHandle {
       return foldEvents(events, { taskId: "", status: Status.COMPLETED });
     },
   };
+}
+
+/** Nobody is there whom the agent that asked could ask. */
+function asksSomebody(agent: string, { prompt }: InputRequest): ConnectError {
+  const description = `agent "${agent}" asks somebody for input, which an agent that asks it cannot give: ${prompt}`;
+  return failedPrecondition({ type: "INPUT", subject: agent, description });
 }
 
 function askRemote(place: Place, { conversation }: Task, { name, remote }: { name: string; remote: RemoteAgents }): Ask {

@@ -3,13 +3,15 @@ import { ConnectError } from "@connectrpc/connect";
 import type { Conversation, Task, Yield } from "../agent/index.ts";
 import { Status } from "../contract/index.ts";
 import { type AgentEvent, internal } from "../core/index.ts";
-import { valid } from "./answer.ts";
 import type { KeptEvent } from "./log.ts";
 import { toEvent } from "./merged-events.ts";
+import { Paused } from "./paused.ts";
 import type { Host } from "./place.ts";
 import type { TaskRecord } from "./record.ts";
 import { type RunInit, TaskRun } from "./run.ts";
+import { statusOfEnd } from "./status.ts";
 import type { TaskWriter } from "./task-writer.ts";
+import { valid } from "./valid.ts";
 
 /** Events after which an agent that never waits lets the process do something else. */
 const eventsPerBreath = 256;
@@ -56,12 +58,15 @@ export class Executor {
         if (writer?.isFull === true) await writer.kept();
       }
       if (run.over) return;
-      const waits = record.openToolCalls().length > 0;
-      const completing = waits ? undefined : this.#ends.completing?.(record, run);
+      const status = statusOfEnd(record.openRequests());
+      const completing = status === Status.COMPLETED ? this.#ends.completing?.(record, run) : undefined;
       if (completing !== undefined) await completing;
-      if (!run.over) record.settle(waits ? Status.REQUIRES_TOOL_CALL : Status.COMPLETED);
+      if (!run.over) record.settle(status);
     } catch (thrown) {
-      if (!run.over) this.#fail(record, thrown);
+      if (run.over) return;
+      const isPaused = thrown instanceof Paused && record.openRequests().inputs.length > 0;
+      if (isPaused) record.settle(Status.REQUIRES_INPUT);
+      else this.#fail(record, thrown);
     }
   }
 
@@ -82,6 +87,7 @@ function taskOf(record: TaskRecord, conversation: Conversation | undefined): Tas
     metadata,
     availableTools,
     toolResults: record.toolResults(),
+    inputs: record.inputs(),
     events: agentEvents(record.log.events),
   };
   return conversation === undefined ? task : { ...task, conversation };

@@ -4,9 +4,11 @@ import { Status } from "../contract/index.ts";
 import { type AgentEvent, taskBounds } from "../core/index.ts";
 import { verify } from "../guardrail/index.ts";
 import { foldEvents } from "./answer.ts";
+import { givenEvents } from "./given.ts";
 import { TaskLog } from "./log.ts";
 import type { Place } from "./place.ts";
-import { openToolCalls } from "./tool-calls.ts";
+import { openRequests } from "./requests.ts";
+import { statusOfEnd } from "./status.ts";
 
 /**
  * What an agent with guardrails yields, once all of it has passed: until then it is held back, within the bounds of a task's log. Each run of a task
@@ -21,12 +23,11 @@ export async function* guardedRun(
 ): AsyncGenerator<AgentEvent, void, undefined> {
   const { agent, work, host } = place;
   const trace = await hold(place, events);
-  const results = task.toolResults.map((value): AgentEvent => ({ case: "toolResult", value }));
+  const results = givenEvents(task);
   const all = [...results, ...trace];
-  const open = openToolCalls(all, task.availableTools);
-  const waits = open.length > 0;
-  const status = waits ? Status.REQUIRES_TOOL_CALL : Status.COMPLETED;
-  const result = foldEvents(all, { taskId: task.id, status, toolCalls: waits ? open : undefined });
+  const open = openRequests(all, task.availableTools);
+  const status = statusOfEnd(open);
+  const result = foldEvents(all, { taskId: task.id, status, open: status === Status.COMPLETED ? undefined : open });
   const { content, availableTools } = task;
   const context = { task: content, availableTools, signal: work.signal, timeoutMs: Math.max(0, work.deadlineMs - Date.now()) };
   const verified = await verify(agent.guardrails ?? [], { result, trace: all, context });

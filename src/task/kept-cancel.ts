@@ -1,9 +1,9 @@
-import { Status } from "../contract/index.ts";
 import { taskBounds, unavailable } from "../core/index.ts";
 import { taskLogName } from "./entries.ts";
 import type { Journal } from "./journal.ts";
 import { leaveNote } from "./notes.ts";
 import type { TaskRecord } from "./record.ts";
+import { waits } from "./status.ts";
 import type { TaskTable } from "./table.ts";
 import { callerCancelled } from "./tasks.ts";
 import { settled } from "./wait-settled.ts";
@@ -21,7 +21,7 @@ interface CancelParts {
  * @throws ConnectError UNAVAILABLE when the server that runs it does not answer, or another one has just gone on with it.
  */
 export async function cancelKept(record: TaskRecord, parts: CancelParts): Promise<void> {
-  if (record.log.settled && record.status !== Status.REQUIRES_TOOL_CALL) return;
+  if (record.log.settled && !waits(record.status)) return;
   if (record.run !== undefined) {
     record.stop(callerCancelled());
     await settled(record);

@@ -1,7 +1,7 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { Agent } from "../agent/index.ts";
-import { Status, type Task, type TaskRequest } from "../contract/index.ts";
+import type { Task, TaskRequest } from "../contract/index.ts";
 import { type Limits, taskBounds, unavailable } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import type { Store } from "../store/index.ts";
@@ -10,16 +10,26 @@ import { Aftermath } from "./aftermath.ts";
 import type { Caller } from "./caller.ts";
 import { taskLogName } from "./entries.ts";
 import { Executor } from "./executor.ts";
+import { alreadyGiven, continues, givenEvents } from "./given.ts";
 import { Journal } from "./journal.ts";
 import { cancelKept, leaveKept } from "./kept-cancel.ts";
 import { KeptConversations } from "./kept-conversations.ts";
 import { Posts } from "./posts.ts";
 import type { TaskRecord } from "./record.ts";
 import { Retention } from "./retention.ts";
+import { waits } from "./status.ts";
 import { listTasks } from "./task-list.ts";
 import type { TaskWriter } from "./task-writer.ts";
-import { agentToContinue, attach, type CancelOptions, createRecord, type TaskParts, type Tasks, unknownTask } from "./tasks.ts";
-import { alreadyGiven } from "./tool-answers.ts";
+import {
+  agentToContinue,
+  attach,
+  type CancelOptions,
+  continuesHint,
+  createRecord,
+  type TaskParts,
+  type Tasks,
+  unknownTask,
+} from "./tasks.ts";
 import { settled } from "./wait-settled.ts";
 
 /** Where tasks are kept. */
@@ -161,14 +171,14 @@ export class KeptTasks implements Tasks {
     const { name } = caller.identity;
     const open = () => this.#beginOrLoad(request, caller);
     const record = (await this.#here(name, request.taskId)) ?? (await this.#open(name, request.taskId, open));
-    if (request.toolResults.length > 0) return await this.#continue(record, request, caller);
+    if (continues(request)) return await this.#continue(record, request, caller);
     return attach(record, request, this.#parts.admission);
   }
 
   /** The task, if this server has it, as it is. */
   async #here(caller: string, taskId: string): Promise<TaskRecord | undefined> {
     const record = this.#journal.followed(caller, taskId) ?? this.#parts.table.get(caller, taskId);
-    if (record === undefined || record.status !== Status.REQUIRES_TOOL_CALL) return record;
+    if (record === undefined || !waits(record.status)) return record;
     if (!(await this.#journal.hasMore(record))) return record;
     this.#parts.table.withdraw(record); // another server has gone on with it
     return undefined;
@@ -202,7 +212,7 @@ export class KeptTasks implements Tasks {
   }
 
   async #beginOrLoad(request: TaskRequest, caller: Caller): Promise<TaskRecord> {
-    const mayBegin = request.content !== "" && request.toolResults.length === 0;
+    const mayBegin = request.content !== "" && !continues(request);
     const agent = mayBegin ? this.#admitted(request, caller) : undefined;
     if (agent !== undefined && "run" in agent && request.fromIndex === 0) {
       const begun = await this.#begin(request, caller, agent); // first: nearly always there is none
@@ -210,8 +220,7 @@ export class KeptTasks implements Tasks {
     }
     const loaded = await this.#adoption.load(request.taskId, caller.identity);
     if (loaded !== undefined) return loaded;
-    if (agent === undefined)
-      throw unknownTask(request.taskId, request.toolResults.length > 0 ? "tool_results continue a task" : undefined);
+    if (agent === undefined) throw unknownTask(request.taskId, continues(request) ? continuesHint : undefined);
     if (!("run" in agent)) throw agent.refusal;
     const begun = await this.#begin(request, caller, agent);
     if (begun !== undefined) return begun;
@@ -257,12 +266,12 @@ export class KeptTasks implements Tasks {
   }
 
   async #continue(record: TaskRecord, request: TaskRequest, caller: Caller): Promise<TaskRecord> {
-    if (alreadyGiven(record, request.toolResults)) return record;
+    if (alreadyGiven(record, request)) return record;
     const agent = agentToContinue(record, request, this.#parts.admission);
     await this.#ready();
     const writer = this.#journal.keep(record);
     record.log.reopen();
-    for (const value of request.toolResults) record.append({ case: "toolResult", value });
+    for (const event of givenEvents(request)) record.append(event);
     if (await writer.kept()) {
       this.#run(record, { agent, caller, writer });
       return record;

@@ -215,6 +215,10 @@ function sizeOf(event: KeptEvent): number {
       return eventOverheadBytes + event.value.argumentsJson.length;
     case "toolResult":
       return eventOverheadBytes + event.value.resultJson.length;
+    case "inputRequest":
+      return eventOverheadBytes + event.value.prompt.length + (event.value.toolCall?.argumentsJson.length ?? 0);
+    case "input":
+      return eventOverheadBytes + event.value.text.length;
     case "citation":
       return eventOverheadBytes + event.value.uri.length + event.value.title.length + event.value.quote.length;
     default:

@@ -7,6 +7,7 @@ import type { Caller } from "./caller.ts";
 import { type Conversations, createConversations } from "./conversations.ts";
 import { describeTask } from "./description.ts";
 import { Executor } from "./executor.ts";
+import { alreadyGiven, continues, givenEvents } from "./given.ts";
 import type { TaskRecord } from "./record.ts";
 import type { TaskRun } from "./run.ts";
 import { withoutAnswer } from "./task-list.ts";
@@ -15,12 +16,12 @@ import {
   attach,
   type CancelOptions,
   callerCancelled,
+  continuesHint,
   createRecord,
   type TaskParts,
   type Tasks,
   unknownTask,
 } from "./tasks.ts";
-import { alreadyGiven } from "./tool-answers.ts";
 
 /** Tasks that end with the process. Nothing here waits. */
 export class ProcessTasks implements Tasks {
@@ -41,7 +42,7 @@ export class ProcessTasks implements Tasks {
   submit(request: TaskRequest, caller: Caller): TaskRecord {
     const { table, admission } = this.#parts;
     const known = request.taskId === "" ? undefined : table.get(caller.identity.name, request.taskId);
-    if (request.toolResults.length > 0) return this.#continue(known, request, caller);
+    if (continues(request)) return this.#continue(known, request, caller);
     if (known !== undefined) return attach(known, request, admission);
     if (request.content === "") throw unknownTask(request.taskId);
     const agent = admission.admit(request, caller);
@@ -98,13 +99,13 @@ export class ProcessTasks implements Tasks {
   }
 
   #continue(record: TaskRecord | undefined, request: TaskRequest, caller: Caller): TaskRecord {
-    if (record === undefined) throw unknownTask(request.taskId, "tool_results continue a task");
-    if (alreadyGiven(record, request.toolResults)) return record;
+    if (record === undefined) throw unknownTask(request.taskId, continuesHint);
+    if (alreadyGiven(record, request)) return record;
     const { table, admission } = this.#parts;
     const agent = agentToContinue(record, request, admission);
     table.resume(record);
     record.log.reopen();
-    for (const value of request.toolResults) record.append({ case: "toolResult", value });
+    for (const event of givenEvents(request)) record.append(event);
     this.#run(record, agent, caller);
     return record;
   }

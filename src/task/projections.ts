@@ -9,13 +9,13 @@ import {
 } from "../contract/index.ts";
 import { isPromise, outOfRange, type TaskEvent } from "../core/index.ts";
 import { withBinaryForm } from "../wire/index.ts";
-import { firstValid } from "./answer.ts";
 import type { Caller } from "./caller.ts";
 import { responseOf } from "./description.ts";
 import type { LogEntry } from "./log.ts";
 import type { TaskRecord } from "./record.ts";
 import type { TaskRuntime } from "./runtime.ts";
 import { writeTaskId, writeTextChunk } from "./text-forms.ts";
+import { firstValid } from "./valid.ts";
 
 /**
  * ProcessTask: waits for the task and folds its log into one answer.
@@ -115,6 +115,12 @@ function toChunk({ id: taskId, spending }: TaskRecord, { index, event, elapsedMs
       break;
     case "toolResult":
       chunk.toolResult = event.value;
+      break;
+    case "inputRequest":
+      chunk.inputRequest = event.value;
+      break;
+    case "input":
+      chunk.input = event.value;
       break;
     case "citation":
       chunk.citation = event.value;

@@ -1,9 +1,9 @@
 import type { ConnectError } from "@connectrpc/connect";
 import {
+  type Input,
   type Spending,
   Status,
   type TaskRequest,
-  type ToolCall,
   type ToolDefinition,
   type ToolResult,
 } from "../contract/index.ts";
@@ -11,8 +11,8 @@ import { cancelled, type Finish, type Limits, type TaskEvent, taskEndedTrailer }
 import type { Addition } from "./additions.ts";
 import { Attendance } from "./attendance.ts";
 import { type KeptEvent, TaskLog } from "./log.ts";
-import { statusOfError } from "./status.ts";
-import { openToolCalls, toolResults } from "./tool-calls.ts";
+import { inputs, type OpenRequests, openRequests, toolResults } from "./requests.ts";
+import { statusOfError, waits } from "./status.ts";
 
 /** Times are kept from here on: V8 makes an object of a number as big as a date. */
 const epochMs = Date.now();
@@ -183,7 +183,7 @@ export class TaskRecord {
 
   /** Ends the task with an error, at once, whether or not its agent heeds the signal. Does nothing when it has ended. */
   stop(error: ConnectError): void {
-    if (this.log.ended && this.status !== Status.REQUIRES_TOOL_CALL) return;
+    if (this.log.ended && !waits(this.status)) return;
     this.log.reopen();
     this.fail(error);
   }
@@ -196,7 +196,7 @@ export class TaskRecord {
     run?.abort(error);
   }
 
-  /** Settles well: with an answer, or until the caller has run the tools that were called. */
+  /** Settles well: with an answer, or until what it asked for has been given. */
   settle(status: keyof typeof finishes): void {
     if (status === Status.COMPLETED) this.additions = this.run?.added;
     this.#end(finishes[status]);
@@ -213,7 +213,7 @@ export class TaskRecord {
   /** Tells everybody that the log has settled. */
   conclude(): void {
     if (this.run !== undefined) this.#settled = Date.now() - epochMs;
-    if (!this.namesTask && this.status !== Status.REQUIRES_TOOL_CALL) this.#forgetQuestion();
+    if (!this.namesTask && !waits(this.status)) this.#forgetQuestion();
     this.#onSettle(this);
     this.run = undefined;
     this.#attendance?.settled();
@@ -233,13 +233,17 @@ export class TaskRecord {
     this.#metadata = this.#tools = undefined;
   }
 
-  /** Tool calls, in order, whose tool the caller offered and whose result is still awaited. */
-  openToolCalls(): ToolCall[] {
-    return this.#tools === undefined ? [] : openToolCalls(this.log.events, this.#tools);
+  /** What it waits for. */
+  openRequests(): OpenRequests {
+    return openRequests(this.log.events, this.tools);
   }
 
   toolResults(): ToolResult[] {
     return toolResults(this.log.events);
+  }
+
+  inputs(): Input[] {
+    return inputs(this.log.events);
   }
 }
 
@@ -247,6 +251,7 @@ export class TaskRecord {
 const finishes = {
   [Status.COMPLETED]: Object.freeze({ case: "finish", value: Object.freeze({ status: Status.COMPLETED }) }),
   [Status.REQUIRES_TOOL_CALL]: Object.freeze({ case: "finish", value: Object.freeze({ status: Status.REQUIRES_TOOL_CALL }) }),
+  [Status.REQUIRES_INPUT]: Object.freeze({ case: "finish", value: Object.freeze({ status: Status.REQUIRES_INPUT }) }),
 } as const;
 
 function isEmpty(object: object): boolean {

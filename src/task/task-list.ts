@@ -15,6 +15,8 @@ export interface TaskListOptions {
   readonly here: (taskId: string) => TaskRecord | undefined;
 }
 
+import { waits } from "./status.ts";
+
 /** A page of a caller's tasks in a store, without their answers; those whose events are gone are left out. */
 export async function listTasks(store: Store, caller: string, { after, limit, here }: TaskListOptions): Promise<Task[]> {
   const prefix = callerPrefix(caller);
@@ -52,7 +54,7 @@ async function summaryOf(store: Store, { name, length }: LogInfo, taskId: string
   if (typeof event !== "object" || event.case !== "finish") return task;
   task.status = event.value.status;
   if (event.value.error !== undefined) task.error = toRpcStatus(event.value.error);
-  if (task.status !== Status.REQUIRES_TOOL_CALL) task.endTime = timestampFromMs(createTimeMs + elapsedMs);
+  if (!waits(task.status)) task.endTime = timestampFromMs(createTimeMs + elapsedMs);
   return task;
 }
 

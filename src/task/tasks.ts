@@ -1,16 +1,17 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Agent } from "../agent/index.ts";
-import { Status, type Task, type TaskRequest } from "../contract/index.ts";
+import type { Task, TaskRequest } from "../contract/index.ts";
 import { alreadyExists, cancelled, failedPrecondition, type Limits, notFound } from "../core/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import type { Admission } from "./admission.ts";
 import type { Caller } from "./caller.ts";
+import { checkGiven } from "./given.ts";
 import { newId } from "./id.ts";
 import type { Host } from "./place.ts";
 import { asksTheSame } from "./question.ts";
 import { TaskRecord } from "./record.ts";
+import { waits } from "./status.ts";
 import type { TaskTable } from "./table.ts";
-import { checkAnswers } from "./tool-answers.ts";
 
 /** Where tasks live. */
 export interface Tasks {
@@ -68,13 +69,14 @@ export function attach(known: TaskRecord, request: TaskRequest, admission: Admis
   return known;
 }
 
-/** The agent that goes on with the tool results of a request. @throws ConnectError when the task waits for none, or for others. */
+/** The agent that goes on with what a request gives. @throws ConnectError when the task waits for none, or for others. */
 export function agentToContinue(record: TaskRecord, request: TaskRequest, admission: Admission): Agent {
-  if (record.status !== Status.REQUIRES_TOOL_CALL) {
-    const description = "the task awaits no tool results; only a task with status REQUIRES_TOOL_CALL does";
+  if (!waits(record.status)) {
+    const description =
+      "the task awaits no tool results and no input; only one with status REQUIRES_TOOL_CALL or REQUIRES_INPUT does";
     throw failedPrecondition({ type: "TASK_STATUS", subject: record.id, description });
   }
-  checkAnswers(record, request.toolResults);
+  checkGiven(record, request);
   admission.checkRoom();
   return admission.findAgent({ agentId: record.agent, capability: "" });
 }
@@ -83,6 +85,9 @@ export function agentToContinue(record: TaskRecord, request: TaskRequest, admiss
 export function callerCancelled(): ConnectError {
   return cancelled("the caller cancelled the task");
 }
+
+/** Of a request that continues a task which is not there. */
+export const continuesHint = "tool_results and inputs continue a task";
 
 export function unknownTask(taskId: string, hint = "it never was, or it was forgotten"): ConnectError {
   return notFound({ type: "task", name: taskId, hint });

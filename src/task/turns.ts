@@ -1,8 +1,9 @@
 import { create } from "@bufbuild/protobuf";
-import type { ConverseRequest, StartTurn, TaskRequest, ToolResult } from "../contract/index.ts";
+import type { ConverseRequest, Input, StartTurn, TaskRequest, ToolResult } from "../contract/index.ts";
 import { TaskRequestSchema } from "../contract/index.ts";
 import { failedPrecondition, invalidArgument, resourceExhausted, toPeerError } from "../core/index.ts";
 import type { Caller } from "./caller.ts";
+import { isComplete } from "./given.ts";
 import { newId } from "./id.ts";
 import type { TaskRecord } from "./record.ts";
 import type { TaskRuntime } from "./runtime.ts";
@@ -24,6 +25,7 @@ export class TurnQueue {
   readonly #caller: Caller;
   readonly #queue: QueuedTurn[] = [];
   readonly #results: ToolResult[] = [];
+  readonly #inputs: Input[] = [];
   readonly #failure = new AbortController();
   #agentId = "";
   #started = false;
@@ -61,17 +63,14 @@ export class TurnQueue {
     return this.#queue.shift();
   }
 
-  /**
-   * The results of every open call of a task that waits for them; empty when the task was cancelled instead, undefined when the
-   * caller has ended the conversation without them.
-   */
-  async toolResults(record: TaskRecord, signal: AbortSignal): Promise<ToolResult[] | undefined> {
-    const open = record.openToolCalls().length;
+  /** All that a task waits for; nothing when it was cancelled instead, undefined when the caller has ended the conversation without it. */
+  async given(record: TaskRecord, signal: AbortSignal): Promise<{ toolResults: ToolResult[]; inputs: Input[] } | undefined> {
     const cancelledMeanwhile = () => record.finish?.error !== undefined;
-    await this.#until(() => this.#results.length >= open || cancelledMeanwhile(), signal);
-    const results = this.#results.splice(0);
-    if (cancelledMeanwhile()) return [];
-    return results.length >= open ? results : undefined;
+    const isAll = () => isComplete(record, { toolResults: this.#results, inputs: this.#inputs });
+    await this.#until(() => cancelledMeanwhile() || isAll(), signal);
+    if (cancelledMeanwhile()) this.#results.length = this.#inputs.length = 0;
+    else if (!isAll()) return undefined;
+    return { toolResults: this.#results.splice(0), inputs: this.#inputs.splice(0) };
   }
 
   /** Takes no more messages; those queued are still given out. */
@@ -85,8 +84,12 @@ export class TurnQueue {
     const { action } = request;
     if (action.case === "startTurn") this.#startTurn(action.value);
     else if (action.case === "toolResult") this.#toolResult(action.value);
+    else if (action.case === "input") this.#input(action.value);
     else if (action.case === "cancelTurn") this.#cancelTurn(action.value.taskId);
-    else throw invalidArgument([{ field: "action", description: "is missing; set start_turn, tool_result or cancel_turn" }]);
+    else
+      throw invalidArgument([
+        { field: "action", description: "is missing; set start_turn, tool_result, input or cancel_turn" },
+      ]);
   }
 
   /** What only the first message says. */
@@ -126,13 +129,27 @@ export class TurnQueue {
     const check = new Check(this.#runtime.limits);
     check.toolResults("tool_result", [result]);
     check.finish();
-    const open = this.current?.openToolCalls() ?? [];
+    const open = this.current?.openRequests().toolCalls ?? [];
     const given = this.#results.some((each) => each.callId === result.callId);
     if (given || !open.some((call) => call.callId === result.callId)) {
       const description = `no turn awaits a result for tool call "${result.callId}"`;
       throw failedPrecondition({ type: "TOOL_CALL", subject: result.callId, description });
     }
     this.#results.push(result);
+  }
+
+  #input(input: Input): void {
+    const check = new Check(this.#runtime.limits);
+    check.inputs("input", [input]);
+    const asked = this.current?.openRequests().inputs.find(({ inputId }) => inputId === input.inputId);
+    if (asked?.toolCall !== undefined && input.approved === undefined)
+      check.refuse("input.approved", "is missing; say whether the tool may be called");
+    check.finish();
+    if (asked === undefined || this.#inputs.some(({ inputId }) => inputId === input.inputId)) {
+      const description = `no turn awaits the input "${input.inputId}"`;
+      throw failedPrecondition({ type: "INPUT", subject: input.inputId, description });
+    }
+    this.#inputs.push(input);
   }
 
   #cancelTurn(taskId: string): void {

@@ -1,4 +1,4 @@
-import type { StartTurn, TaskRequest, ToolDefinition, ToolResult } from "../contract/index.ts";
+import type { Input, StartTurn, TaskRequest, ToolDefinition, ToolResult } from "../contract/index.ts";
 import { type FieldViolation, invalidArgument, type Limits } from "../core/index.ts";
 
 const idPattern = /^[\x21-\x7e]*$/;
@@ -7,18 +7,19 @@ const toolNamePattern = /^[A-Za-z0-9_.-]{1,64}$/;
 /** @throws ConnectError INVALID_ARGUMENT that names every field of the request that is wrong. */
 export function validateTaskRequest(request: TaskRequest, limits: Limits): void {
   const check = new Check(limits);
+  const isContinued = request.toolResults.length > 0 || request.inputs.length > 0;
   check.id("task_id", request.taskId);
   check.id("agent_id", request.agentId);
   check.id("capability", request.capability);
   check.id("conversation_id", request.conversationId);
-  if (request.toolResults.length === 0 && (request.taskId === "" || request.content !== ""))
-    check.content("content", request.content);
+  if (!isContinued && (request.taskId === "" || request.content !== "")) check.content("content", request.content);
   check.metadata("metadata", request.metadata);
   check.tools("available_tools", request.availableTools);
   check.toolResults("tool_results", request.toolResults);
+  check.inputs("inputs", request.inputs);
   if (request.fromIndex < 0) check.refuse("from_index", `is ${request.fromIndex}; it must be 0 or more`);
-  if (request.toolResults.length > 0 && request.taskId === "") {
-    check.refuse("task_id", "is missing; tool_results need the task that they continue");
+  if (isContinued && request.taskId === "") {
+    check.refuse("task_id", "is missing; tool_results and inputs need the task that they continue");
   }
   check.finish();
 }
@@ -50,6 +51,8 @@ export function validatePage({ pageSize, pageToken }: { pageSize: number; pageTo
   return pageSize || defaultPageSize;
 }
 
+/** Characters of what somebody answers in words. */
+const maxInputChars = 65_536;
 const maxPageSize = 1_000;
 const defaultPageSize = 100;
 
@@ -120,6 +123,18 @@ export class Check {
       this.id(`${at}.call_id`, callId);
       if (callId === "") this.refuse(`${at}.call_id`, "is missing; name the tool call");
       if (!isError && !isJson(resultJson)) this.refuse(`${at}.result_json`, "must be JSON in text form");
+    }
+  }
+
+  /** Input, taken by itself. */
+  inputs(field: string, inputs: readonly Input[]): void {
+    if (inputs.length === 0 || this.#tooMany(field, inputs.length, this.#limits.maxTools)) return;
+    for (const [index, { inputId, text }] of inputs.entries()) {
+      const at = `${field}[${index}]`;
+      this.id(`${at}.input_id`, inputId);
+      if (inputId === "") this.refuse(`${at}.input_id`, "is missing; name the request for input");
+      if (text.length > maxInputChars)
+        this.refuse(`${at}.text`, `has ${text.length} characters; at most ${maxInputChars} are allowed`);
     }
   }
 

@@ -18,7 +18,7 @@ export async function askAmong(others: readonly Agent[], agent: Agent, task: Par
 }
 
 async function* run(agent: Agent, task: Partial<Task>, ctx: AgentContext): AsyncGenerator<AgentEvent> {
-  const defaults = { id: "task", content: "", metadata: {}, availableTools: [], toolResults: [], events: [] };
+  const defaults = { id: "task", content: "", metadata: {}, availableTools: [], toolResults: [], inputs: [], events: [] };
   for await (const event of agent.run({ ...defaults, ...task }, ctx)) {
     yield typeof event === "string" ? { case: "text", value: event } : event;
   }

@@ -212,7 +212,15 @@ test.each([
 
 test("a cancelled task stops between paragraphs", async () => {
   const cancel = AbortSignal.abort(new Error("cancelled"));
-  const task = { id: "1", content: `summarize: ${text}`, metadata: {}, availableTools: [], toolResults: [], events: [] };
+  const task = {
+    id: "1",
+    content: `summarize: ${text}`,
+    metadata: {},
+    availableTools: [],
+    toolResults: [],
+    inputs: [],
+    events: [],
+  };
   const run = summarize.run(task, { signal: cancel } as Parameters<typeof summarize.run>[1]); // the signal is all it uses
   await expect(run[Symbol.asyncIterator]().next()).rejects.toThrow("cancelled");
 });

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Citation, Status, Task, TaskRequestSchema, TaskResponseSchema, TokenChunkSchema, TokenUsage, ToolCall, ToolDefinition, ToolResult } from "./task_pb.js";
+import type { Citation, Input, InputRequest, Status, Task, TaskRequestSchema, TaskResponseSchema, TokenChunkSchema, TokenUsage, ToolCall, ToolDefinition, ToolResult } from "./task_pb.js";
 import type { Status as Status$1 } from "../../google/rpc/status_pb.js";
 
 /**
@@ -116,6 +116,14 @@ export declare type ConverseRequest = Message<"agent.v1.ConverseRequest"> & {
      */
     value: CancelTurn;
     case: "cancelTurn";
+  } | {
+    /**
+     * Gives what the turn that waits asked somebody for.
+     *
+     * @generated from field: agent.v1.Input input = 7;
+     */
+    value: Input;
+    case: "input";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -289,6 +297,22 @@ export declare type ConverseResponse = Message<"agent.v1.ConverseResponse"> & {
      */
     value: string;
     case: "reasoning";
+  } | {
+    /**
+     * The agent asks somebody for something. The caller answers with an input.
+     *
+     * @generated from field: agent.v1.InputRequest input_request = 16;
+     */
+    value: InputRequest;
+    case: "inputRequest";
+  } | {
+    /**
+     * Somebody gave it.
+     *
+     * @generated from field: agent.v1.Input input = 17;
+     */
+    value: Input;
+    case: "input";
   } | { case: undefined; value?: undefined };
 };
 
@@ -305,7 +329,7 @@ export declare const ConverseResponseSchema: GenMessage<ConverseResponse>;
  */
 export declare type TurnFinished = Message<"agent.v1.TurnFinished"> & {
   /**
-   * How the turn ended: COMPLETED, REQUIRES_TOOL_CALL (send tool_result), ERROR or CANCELLED.
+   * How the turn ended: COMPLETED, REQUIRES_TOOL_CALL (send tool_result), REQUIRES_INPUT (send input), ERROR or CANCELLED.
    *
    * @generated from field: agent.v1.Status status = 1;
    */

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Citation, Status, TaskRequest, TokenUsage, ToolCall, ToolResult } from "./task_pb.js";
+import type { Citation, Input, InputRequest, Status, TaskRequest, TokenUsage, ToolCall, ToolResult } from "./task_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Envelope, Spending } from "./envelope_pb.js";
 import type { Status as Status$1 } from "../../google/rpc/status_pb.js";
@@ -114,6 +114,22 @@ export declare type TaskLogEntry = Message<"agent.v1.TaskLogEntry"> & {
      */
     value: string;
     case: "reasoning";
+  } | {
+    /**
+     * The agent asks somebody for something.
+     *
+     * @generated from field: agent.v1.InputRequest input_request = 16;
+     */
+    value: InputRequest;
+    case: "inputRequest";
+  } | {
+    /**
+     * Somebody gave it.
+     *
+     * @generated from field: agent.v1.Input input = 17;
+     */
+    value: Input;
+    case: "input";
   } | { case: undefined; value?: undefined };
 };
 

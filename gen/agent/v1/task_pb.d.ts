@@ -36,7 +36,7 @@ export declare type TaskRequest = Message<"agent.v1.TaskRequest"> & {
   agentId: string;
 
   /**
-   * What is asked. Required, except when tool_results continue a task, and when task_id names a task that is there: that is attached to
+   * What is asked. Required, except when tool_results or inputs continue a task, and when task_id names a task that is there: that is attached to
    * then, whatever it was asked.
    *
    * @generated from field: string content = 3;
@@ -65,8 +65,8 @@ export declare type TaskRequest = Message<"agent.v1.TaskRequest"> & {
   conversationId: string;
 
   /**
-   * Results of tool calls. With the task_id of a task whose status is REQUIRES_TOOL_CALL they let it go on; every open call
-   * must be answered.
+   * Results of tool calls. With the task_id of a task whose status is REQUIRES_TOOL_CALL or REQUIRES_INPUT they let it go on; every open
+   * call, and every open request for input, must be answered.
    *
    * @generated from field: repeated agent.v1.ToolResult tool_results = 7;
    */
@@ -95,6 +95,13 @@ export declare type TaskRequest = Message<"agent.v1.TaskRequest"> & {
    * @generated from field: string capability = 10;
    */
   capability: string;
+
+  /**
+   * What the agent asked somebody for, as with tool_results.
+   *
+   * @generated from field: repeated agent.v1.Input inputs = 11;
+   */
+  inputs: Input[];
 };
 
 /**
@@ -124,7 +131,7 @@ export declare type TaskResponse = Message<"agent.v1.TaskResponse"> & {
   content: string;
 
   /**
-   * Tool calls that the agent made; with REQUIRES_TOOL_CALL, only those that wait for the caller's result.
+   * Tool calls that the agent made; with REQUIRES_TOOL_CALL and REQUIRES_INPUT, only those that wait for the caller's result.
    *
    * @generated from field: repeated agent.v1.ToolCall tool_calls = 3;
    */
@@ -138,7 +145,7 @@ export declare type TaskResponse = Message<"agent.v1.TaskResponse"> & {
   usage?: TokenUsage | undefined;
 
   /**
-   * COMPLETED or REQUIRES_TOOL_CALL; a task that failed answers with an error instead.
+   * COMPLETED, REQUIRES_TOOL_CALL or REQUIRES_INPUT; a task that failed answers with an error instead.
    *
    * @generated from field: agent.v1.Status status = 5;
    */
@@ -157,6 +164,13 @@ export declare type TaskResponse = Message<"agent.v1.TaskResponse"> & {
    * @generated from field: agent.v1.Spending spending = 7;
    */
   spending?: Spending | undefined;
+
+  /**
+   * With REQUIRES_INPUT: what the agent waits for.
+   *
+   * @generated from field: repeated agent.v1.InputRequest input_requests = 8;
+   */
+  inputRequests: InputRequest[];
 };
 
 /**
@@ -167,7 +181,7 @@ export declare const TaskResponseSchema: GenMessage<TaskResponse>;
 
 /**
  * TokenChunk is one event of a task, as StreamResponse delivers it. Exactly one of text, tool_call, tool_result, citation,
- * usage, restarted_from, reasoning and status is set.
+ * usage, restarted_from, reasoning, input_request, input and status is set.
  *
  * @generated from message agent.v1.TokenChunk
  */
@@ -229,7 +243,7 @@ export declare type TokenChunk = Message<"agent.v1.TokenChunk"> & {
   usage?: TokenUsage | undefined;
 
   /**
-   * The task finished with COMPLETED, or stopped with REQUIRES_TOOL_CALL; set when it did. A task that failed ends the stream
+   * The task finished with COMPLETED, or stopped with REQUIRES_TOOL_CALL or REQUIRES_INPUT; set when it did. A task that failed ends the stream
    * with an error instead.
    *
    * @generated from field: agent.v1.Status status = 9;
@@ -264,6 +278,20 @@ export declare type TokenChunk = Message<"agent.v1.TokenChunk"> & {
    * @generated from field: optional string reasoning = 15;
    */
   reasoning?: string | undefined;
+
+  /**
+   * The agent asks somebody for something.
+   *
+   * @generated from field: agent.v1.InputRequest input_request = 16;
+   */
+  inputRequest?: InputRequest | undefined;
+
+  /**
+   * Somebody gave it.
+   *
+   * @generated from field: agent.v1.Input input = 17;
+   */
+  input?: Input | undefined;
 };
 
 /**
@@ -449,6 +477,74 @@ export declare type ToolResult = Message<"agent.v1.ToolResult"> & {
  * Use `create(ToolResultSchema)` to create a new message.
  */
 export declare const ToolResultSchema: GenMessage<ToolResult>;
+
+/**
+ * InputRequest is what an agent asks somebody for, who need not be a program: the task waits for it, for as long as it is kept.
+ *
+ * @generated from message agent.v1.InputRequest
+ */
+export declare type InputRequest = Message<"agent.v1.InputRequest"> & {
+  /**
+   * The request's id, unique in its task.
+   *
+   * @generated from field: string input_id = 1;
+   */
+  inputId: string;
+
+  /**
+   * What is asked, for people.
+   *
+   * @generated from field: string prompt = 2;
+   */
+  prompt: string;
+
+  /**
+   * The tool call that the agent asks leave for; not set when it asks for an answer in words.
+   *
+   * @generated from field: agent.v1.ToolCall tool_call = 3;
+   */
+  toolCall?: ToolCall | undefined;
+};
+
+/**
+ * Describes the message agent.v1.InputRequest.
+ * Use `create(InputRequestSchema)` to create a new message.
+ */
+export declare const InputRequestSchema: GenMessage<InputRequest>;
+
+/**
+ * Input is what somebody gave an agent that asked for it.
+ *
+ * @generated from message agent.v1.Input
+ */
+export declare type Input = Message<"agent.v1.Input"> & {
+  /**
+   * The request that this answers. Required.
+   *
+   * @generated from field: string input_id = 1;
+   */
+  inputId: string;
+
+  /**
+   * Whether the tool may be called. Required when leave is asked for; a call that is not approved is not made.
+   *
+   * @generated from field: optional bool approved = 2;
+   */
+  approved?: boolean | undefined;
+
+  /**
+   * The answer in words; with approved, the reason. At most 65,536 characters.
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message agent.v1.Input.
+ * Use `create(InputSchema)` to create a new message.
+ */
+export declare const InputSchema: GenMessage<Input>;
 
 /**
  * Citation names a source that an answer rests on.
@@ -639,6 +735,13 @@ export enum Status {
    * @generated from enum value: STATUS_CANCELLED = 5;
    */
   CANCELLED = 5,
+
+  /**
+   * The agent waits for somebody: for an answer, or for leave to run a tool. It goes on when it has all that it asked for.
+   *
+   * @generated from enum value: STATUS_REQUIRES_INPUT = 6;
+   */
+  REQUIRES_INPUT = 6,
 }
 
 /**
