@@ -19,6 +19,7 @@ export {
   type ModelPrice,
   modelAgent,
   modelFromEnvironment,
+  type QuoteInit,
   type Task,
   type TaskCaller,
   type Tool,

@@ -4,6 +4,7 @@ import type { AgentEvent, Budget, Hop, StandardSchema, TraceContext } from "../c
 import type { Guardrail } from "../guardrail/index.ts";
 import type { CallerIdentity } from "../identity/index.ts";
 import type { EntryInit, FoundEntries, PageOptions, ThreadPage } from "../memory/index.ts";
+import type { QuoteInit } from "./cite.ts";
 
 /** What an agent is asked to do. */
 export interface Task {
@@ -65,6 +66,12 @@ export interface AgentContext {
    *   anything else that it threw, and for a result that JSON cannot hold.
    */
   tool<Input, Output>(tool: Tool<Input, Output>, input: unknown): Promise<Output>;
+  /**
+   * The event that cites a source whose words have been found in it; yield it after the text that it supports.
+   *
+   * @throws ConnectError FAILED_PRECONDITION when the source does not contain the quote.
+   */
+  cite(quote: QuoteInit): AgentEvent;
   /** The other agents: of this server, and those that it can find. */
   readonly agents: AgentDirectory;
   /** Shared memory. @throws ConnectError FAILED_PRECONDITION when the server has none. */

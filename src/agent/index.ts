@@ -1,4 +1,5 @@
 export { boundedFetch } from "./bounded-fetch.ts";
+export { cite, type QuoteInit, type Source, toolSources } from "./cite.ts";
 export {
   type Agent,
   type AgentCard,

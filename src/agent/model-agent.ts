@@ -1,5 +1,6 @@
 import type { LanguageModel } from "ai";
 import { modelBounds } from "../core/index.ts";
+import { citeTool } from "./cite-tool.ts";
 import {
   type Agent,
   type AgentContext,
@@ -21,6 +22,11 @@ export interface ModelAgentDefinition extends Omit<AgentDefinition, "run"> {
   readonly system?: string | ((task: Task, ctx: AgentContext) => string | Promise<string>);
   /** What it may call, beside the tools that the caller offers. */
   readonly tools?: readonly Tool[];
+  /**
+   * Lets the model cite what its tools have given: it gets a tool `cite`, which refuses a quote that no result contains. Default: true where
+   * there are tools.
+   */
+  readonly cites?: boolean;
   readonly limits?: ModelLimits;
   /** For `limits.maxCost`. */
   readonly price?: ModelPrice;
@@ -50,11 +56,12 @@ export function modelAgent(definition: ModelAgentDefinition): Agent {
     limits = {},
     price,
     temperature,
+    cites = tools.length > 0,
     maxRetries = modelBounds.maxRetries,
     ...card
   } = definition;
   checkLimits(card.name, limits, price);
-  checkTools(card.name, tools);
+  checkTools(card.name, cites ? [...tools, citeTool] : tools);
   return defineAgent({
     ...card,
     async *run(task, ctx): AsyncGenerator<Yield, void, undefined> {
@@ -62,6 +69,7 @@ export function modelAgent(definition: ModelAgentDefinition): Agent {
         model: typeof model === "function" ? await model(task, ctx) : model,
         system: typeof system === "function" ? await system(task, ctx) : system,
         tools,
+        cites,
         limits,
         price,
         temperature,

@@ -1,6 +1,7 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { LanguageModel, TextStreamPart, ToolSet } from "ai";
 import { type AgentEvent, failedPrecondition, modelBounds, resourceExhausted, unavailable } from "../core/index.ts";
+import { createCiteTool } from "./cite-tool.ts";
 import type { AgentContext, Task, Tool, Yield } from "./define.ts";
 import { citation, inputRequest, toolCall, toolResult, usage } from "./events.ts";
 import { modelError } from "./model-errors.ts";
@@ -13,6 +14,7 @@ export interface ModelRun {
   readonly model: LanguageModel;
   readonly system: string | undefined;
   readonly tools: readonly Tool[];
+  readonly cites: boolean;
   readonly limits: ModelLimits;
   readonly price: ModelPrice | undefined;
   readonly temperature: number | undefined;
@@ -32,10 +34,12 @@ export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): A
   const { model, maxRetries, limits, system, temperature } = run;
   const { maxOutputTokens } = limits;
   const watch = new ModelWatch(limits);
+  const answer = new Answer(task.events, { spending, watch });
+  const own = run.cites ? [...run.tools, answer.citeTool] : run.tools;
   const result = sdk.streamText({
     model,
     messages: messagesOf(task),
-    tools: toolSetOf(sdk, { own: run.tools, offered: task.availableTools, ctx }),
+    tools: toolSetOf(sdk, { own, offered: task.availableTools, ctx }),
     stopWhen: ({ steps }) => {
       const step = steps.at(-1);
       if (step !== undefined) spending.count(step.usage);
@@ -48,7 +52,6 @@ export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): A
     ...(temperature !== undefined && { temperature }),
     ...(maxOutputTokens !== undefined && { maxOutputTokens }),
   });
-  const answer = new Answer(spending, watch);
   try {
     for await (const part of result.stream) yield* answer.eventsOf(part);
     answer.end();
@@ -69,14 +72,24 @@ class Answer {
   /** What is wrong with calls that no tool gets. */
   readonly #invalid = new Map<string, string>();
   #finishReason: string | undefined;
+  /** What there is to cite. */
+  readonly #events: AgentEvent[];
+  readonly #cited: AgentEvent[] = [];
+  readonly citeTool: Tool;
 
-  constructor(spending: ModelSpending, watch: ModelWatch) {
+  constructor(before: readonly AgentEvent[], { spending, watch }: { spending: ModelSpending; watch: ModelWatch }) {
     this.#spending = spending;
     this.#watch = watch;
+    this.#events = [...before];
+    this.citeTool = createCiteTool(this.#events, (event) => this.#cited.push(event));
   }
 
   *eventsOf(part: Part): Generator<Yield, void, undefined> {
-    yield* this.#take(part);
+    for (const item of this.#take(part)) {
+      if (typeof item === "object" && (item.case === "toolCall" || item.case === "toolResult")) this.#events.push(item);
+      yield item;
+    }
+    if (part.type === "tool-result") yield* this.#cited.splice(0);
     if (this.#open.size > 0) this.#watch.expect("tool");
     else this.#watch.expect(beforeAnswer.has(part.type) ? "answer" : "piece");
   }

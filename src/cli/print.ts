@@ -65,6 +65,7 @@ const unitNames: Record<SourceRange_Unit, string> = {
   [SourceRange_Unit.UNSPECIFIED]: "",
   [SourceRange_Unit.LINE]: "line",
   [SourceRange_Unit.SENTENCE]: "sentence",
+  [SourceRange_Unit.CHARACTER]: "character",
   [SourceRange_Unit.PAGE]: "page",
 };
 

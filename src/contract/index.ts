@@ -124,6 +124,7 @@ export {
   InputRequestSchema,
   InputSchema,
   SourceRange_Unit,
+  SourceRangeSchema,
   Status,
   TaskRequestSchema,
   TaskResponseSchema,

@@ -1,5 +1,6 @@
 export { type Backoff, type BackoffOptions, createBackoff, type Random } from "./backoff.ts";
 export { type ChainPlace, chainBytes, chainFault, isThreadDamaged, threadDamaged } from "./chain.ts";
+export { citationBounds } from "./citation-bounds.ts";
 export { errorDetails, fromRpcStatus, toRpcStatus } from "./details.ts";
 export {
   type Budget,

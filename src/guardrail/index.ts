@@ -6,5 +6,6 @@ export type { Guardrail, GuardrailContext, Verdict } from "./guardrail.ts";
 export { type Judge, type JudgedByOptions, type Judgement, type JudgeQuestion, judgedBy } from "./judged-by.ts";
 export { matchesSchema } from "./matches-schema.ts";
 export { type NoSecretsOptions, noSecrets } from "./no-secrets.ts";
+export { plain, stringsOf } from "./quotes.ts";
 export { type Amendment, type Unverified, type Verified, verify } from "./verify.ts";
 export { type ResultBudget, withinBudget } from "./within-budget.ts";

@@ -28,17 +28,17 @@ export function plain(text: string): string {
 /** The texts of a trace's tool results, those that failed left out. */
 export function toolTexts(trace: readonly AgentEvent[]): string[] {
   return trace.flatMap((event) =>
-    event.case === "toolResult" && !event.value.isError ? [stringsOf(event.value.resultJson)] : [],
+    event.case === "toolResult" && !event.value.isError ? [stringsOf(event.value.resultJson).join("\n")] : [],
   );
 }
 
-/** All strings of a JSON text, a line each; a text that is no JSON as it is. */
-function stringsOf(json: string): string {
+/** All strings of a JSON text; a text that is no JSON as it is. */
+export function stringsOf(json: string): string[] {
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch {
-    return json;
+    return [json];
   }
   const strings: string[] = [];
   const waiting = [value]; // no recursion: what a tool gives may be nested without end
@@ -48,5 +48,5 @@ function stringsOf(json: string): string {
     else if (typeof next === "number") strings.push(String(next));
     else if (typeof next === "object" && next !== null) for (const each of Object.values(next).reverse()) waiting.push(each);
   }
-  return strings.join("\n");
+  return strings;
 }

@@ -75,9 +75,18 @@ class Context implements AgentContext {
   }
 
   get tool(): AgentContext["tool"] {
-    this.#tools ??= new OwnTools(this.#place, this.#task, this);
-    const tools = this.#tools;
+    const tools = this.#own;
     return (tool, input) => tools.run(tool, input);
+  }
+
+  get cite(): AgentContext["cite"] {
+    const tools = this.#own;
+    return (quote) => tools.cite(quote);
+  }
+
+  get #own(): OwnTools {
+    this.#tools ??= new OwnTools(this.#place, this.#task, this);
+    return this.#tools;
   }
 
   #createLog(): Logger {

@@ -1,6 +1,17 @@
-import { type AgentContext, inputRequest, type Task, type Tool, ToolRunner, toolCall, toolResult } from "../agent/index.ts";
+import {
+  type AgentContext,
+  cite,
+  inputRequest,
+  type QuoteInit,
+  type Task,
+  type Tool,
+  ToolRunner,
+  toolCall,
+  toolResult,
+  toolSources,
+} from "../agent/index.ts";
 import type { Input, ToolCall, ToolResult } from "../contract/index.ts";
-import { permissionDenied, toPeerError } from "../core/index.ts";
+import { type AgentEvent, permissionDenied, toPeerError } from "../core/index.ts";
 import { newId } from "./id.ts";
 import { Paused } from "./paused.ts";
 import type { Place } from "./place.ts";
@@ -19,11 +30,14 @@ export class OwnTools {
   readonly #runner: ToolRunner;
   /** Calls of the runs before that this one has come to again. */
   readonly #met = new Set<string>();
+  /** What the tools have been asked and have given. */
+  readonly #events: AgentEvent[];
 
   constructor(place: Place, task: Task, ctx: AgentContext) {
     this.#place = place;
     this.#task = task;
     this.#runner = new ToolRunner(ctx);
+    this.#events = [...task.events];
   }
 
   /** @throws ConnectError as `AgentContext.tool` says. */
@@ -43,20 +57,29 @@ export class OwnTools {
     throw error;
   }
 
+  /** @throws ConnectError as `AgentContext.cite` says. */
+  cite(quote: QuoteInit): AgentEvent {
+    return cite(quote, () => toolSources(this.#events));
+  }
+
+  #emit(event: AgentEvent): void {
+    this.#events.push(event);
+    this.#place.emit(event);
+  }
+
   #announce(tool: Tool, input: unknown): ToolCall {
     const call = toolCall({ id: newId(), name: tool.name, arguments: input });
-    this.#place.emit(call);
+    this.#emit(call);
     return call.value;
   }
 
   async #call<Input, Output>(tool: Tool<Input, Output>, input: unknown, { callId }: ToolCall): Promise<Output> {
-    const { emit } = this.#place;
     try {
       const { output, resultJson } = await this.#runner.run(tool, { callId, input });
-      emit(toolResult({ callId, json: resultJson }));
+      this.#emit(toolResult({ callId, json: resultJson }));
       return output;
     } catch (thrown) {
-      emit(toolResult({ callId, json: toPeerError(thrown).rawMessage, isError: true }));
+      this.#emit(toolResult({ callId, json: toPeerError(thrown).rawMessage, isError: true }));
       throw thrown;
     }
   }

@@ -1,5 +1,5 @@
 import { pino } from "pino";
-import { type Agent, type AgentContext, type AgentHandle, cardOf, type Task, ToolRunner } from "../../src/agent/index.ts";
+import { type Agent, type AgentContext, type AgentHandle, cardOf, cite, type Task, ToolRunner } from "../../src/agent/index.ts";
 import { Status } from "../../src/contract/index.ts";
 import type { AgentEvent } from "../../src/core/index.ts";
 import { anonymous } from "../../src/identity/index.ts";
@@ -28,6 +28,7 @@ function contextWith(others: readonly Agent[]): AgentContext {
   const ctx: AgentContext = {
     tool: async (tool, input) => (await new ToolRunner(ctx).run(tool, { callId: "call", input })).output,
     caller: { ...anonymous, chain: [] },
+    cite: (quote) => cite(quote, () => []),
     budget: {},
     trace: undefined,
     signal: new AbortController().signal,

@@ -579,6 +579,14 @@ export declare type Citation = Message<"agent.v1.Citation"> & {
    * @generated from field: agent.v1.SourceRange range = 4;
    */
   range?: SourceRange | undefined;
+
+  /**
+   * The SHA-256, in hexadecimal, of what the quote was found in: of a tool's result, in JSON as its event has it; of an entry of shared memory, the entry's
+   * own; else of the source's text. Empty when nobody looked.
+   *
+   * @generated from field: string source_sha256 = 5;
+   */
+  sourceSha256: string;
 };
 
 /**
@@ -654,6 +662,13 @@ export enum SourceRange_Unit {
    * @generated from enum value: UNIT_PAGE = 3;
    */
   PAGE = 3,
+
+  /**
+   * Characters (Unicode code points).
+   *
+   * @generated from enum value: UNIT_CHARACTER = 4;
+   */
+  CHARACTER = 4,
 }
 
 /**
