@@ -1,3 +1,4 @@
+export { type AgentToolInput, type AgentToolOptions, type AgentToolOutput, agentTool } from "./agent-tool.ts";
 export { boundedFetch } from "./bounded-fetch.ts";
 export { cite, type QuoteInit, type Source, toolSources } from "./cite.ts";
 export {
