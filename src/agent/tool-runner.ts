@@ -9,7 +9,7 @@ import {
   toolBounds,
   waitFor,
 } from "../core/index.ts";
-import type { AgentContext, Tool, ToolContext } from "./define.ts";
+import type { Tool, ToolContext } from "./define.ts";
 
 /** What a tool gave. */
 export interface ToolOutcome<Output> {
@@ -23,14 +23,20 @@ export interface ToolCallInit {
   readonly input: unknown;
 }
 
+/** What tools find where they run. */
+type ToolPlace = Omit<ToolContext, "callId">;
+
 /** Runs tools for one run of an agent: so many at once, each within its bounds. */
 export class ToolRunner {
-  readonly #ctx: AgentContext;
+  readonly #ctx: ToolPlace;
+  readonly #failed: (thrown: unknown, tool: string) => void;
   #running = 0;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(ctx: AgentContext) {
+  /** @param failed is told what nobody foresaw. Default: it goes to the log. */
+  constructor(ctx: ToolPlace, failed = (err: unknown, tool: string) => ctx.log.error({ err, tool }, "tool failed")) {
     this.#ctx = ctx;
+    this.#failed = failed;
   }
 
   /**
@@ -46,7 +52,7 @@ export class ToolRunner {
       return await this.#runOne(tool, callId, checked);
     } catch (thrown) {
       if (thrown instanceof ConnectError) throw thrown;
-      this.#ctx.log.error({ err: thrown, tool: tool.name }, "tool failed");
+      this.#failed(thrown, tool.name);
       throw internal(`tool "${tool.name}" failed in an unforeseen way`, { cause: thrown });
     } finally {
       this.#leave();
@@ -70,6 +76,7 @@ export class ToolRunner {
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
     try {
+      controller.signal.throwIfAborted(); // it may have waited for its place meanwhile
       const stopped = waitFor(controller.signal, () => () => {}) as Promise<never>; // it only ends by its signal
       const work = async () => tool.run(input, toolContext(this.#ctx, callId, controller.signal));
       const output = await Promise.race([stopped, work()]);
@@ -124,7 +131,7 @@ function toJson({ name, maxResultBytes }: Tool, output: unknown): string {
 }
 
 /** What the agent has is looked up when the tool asks for it. */
-function toolContext(ctx: AgentContext, callId: string, signal: AbortSignal): ToolContext {
+function toolContext(ctx: ToolPlace, callId: string, signal: AbortSignal): ToolContext {
   return {
     callId,
     signal,
