@@ -59,6 +59,7 @@ export {
   type ServerOptions,
   type ServersOptions,
   staticFeed,
+  type TaskCallOptions,
   type ThreadVerifyOptions,
   type VerifiedThread,
 } from "./client/index.ts";

@@ -16,4 +16,5 @@ export { discoveredFeed } from "./reach/discovered-feed.ts";
 export { type Endpoint, type EndpointFeed, type EndpointListener, staticFeed } from "./reach/feed.ts";
 export type { BalancedTransportOptions, HedgingOptions } from "./reach/options.ts";
 export type { RetryOptions } from "./reach/retry.ts";
+export type { TaskCallOptions } from "./task-call-options.ts";
 export type { ThreadVerifyOptions, VerifiedThread } from "./verified-thread.ts";

@@ -12,4 +12,6 @@ export const toolBounds = {
   maxAtOnce: 16,
   /** Calls of one run that work or wait. */
   maxWaiting: 128,
+  /** Rounds of tools that a caller runs for one task, unless the call says otherwise. */
+  maxRounds: 32,
 } as const;
