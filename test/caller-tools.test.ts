@@ -7,6 +7,7 @@ import {
   type Agents,
   Code,
   ConnectError,
+  connect,
   defineAgent,
   defineTool,
   type ServeOptions,
@@ -19,7 +20,8 @@ import {
   usage,
 } from "../src/index.ts";
 import { asking } from "./support/agents.ts";
-import { startClient } from "./support/server.ts";
+import { createCutOff } from "./support/cut-off.ts";
+import { startClient, startServer } from "./support/server.ts";
 import { taskPlaces } from "./support/task-places.ts";
 
 const clock = defineTool({
@@ -181,6 +183,34 @@ describe.each(taskPlaces)("tasks in %s", (_place, open) => {
     for await (const { status } of agents.stream({ taskId: "t", content: one("doing") }, { tools: [hanging()] }))
       if (status === Status.REQUIRES_TOOL_CALL) break;
     expect(await ended(agents, "t")).toBe(Status.CANCELLED);
+  });
+
+  test.each<[what: string, ask: (agents: Agents, options: TaskCallOptions) => Promise<unknown>]>([
+    ["an answer", (agents, options) => agents.process({ taskId: "t", content: one("doing") }, options)],
+    ["a stream", (agents, options) => chunksOf(agents, { taskId: "t", content: one("doing") }, options)],
+  ])("%s goes on over connections that break, and no tool runs twice", async (_what, ask) => {
+    const ran: string[] = [];
+    const cutting = defineAgent({
+      name: "cutting",
+      async *run(task, ctx) {
+        ran.push("agent");
+        if (task.toolResults.length > 0) way.cut();
+        yield* rounds.run(task, ctx);
+      },
+    });
+    const server = await startServer({ ...(await open()), agents: [cutting] });
+    const way = await createCutOff(new URL(server.url).host);
+    const agents = connect(way.address);
+    const losing = doing(() => {
+      ran.push("tool");
+      way.cut();
+      way.loseAnswers();
+      return 1;
+    });
+    await ask(agents, { tools: [losing], timeoutMs: 20_000 });
+    expect(ran).toEqual(["agent", "tool", "agent"]);
+    expect(await agents.get("t")).toMatchObject({ status: Status.COMPLETED, response: { content: "0: 0.0 1" } });
+    agents.close();
   });
 
   test("an agent that never has enough of tools is stopped", async () => {
