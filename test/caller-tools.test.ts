@@ -300,13 +300,26 @@ test("the budget of the call is that of all rounds", async () => {
     name: "spending",
     async *run(task, ctx) {
       budgets.push(ctx.budget);
+      if (task.toolResults.length === 1) await ctx.agents.capability("cost").process("8 tokens");
       yield* endless.run(task, ctx);
     },
   });
-  const agents = await startClient({ agents: [spending] });
-  const options = { tools: [doing(() => 1)], maxToolRounds: 2, budget: { tokens: 40, calls: 3 } };
+  const costly = defineAgent({
+    name: "costly",
+    capabilities: ["cost"],
+    async *run() {
+      yield usage({ prompt: 8, completion: 0 });
+    },
+  });
+  const agents = await startClient({ agents: [spending, costly] });
+  const options = { tools: [doing(() => 1)], maxToolRounds: 3, budget: { tokens: 60, calls: 3 } };
   expect((await failure(agents.process("go", options))).code).toBe(Code.ResourceExhausted);
-  expect(budgets).toEqual([40, 25, 10].map((tokens) => ({ tokens, calls: 3 })));
+  expect(budgets).toEqual([
+    { tokens: 60, calls: 3 },
+    { tokens: 45, calls: 3 },
+    { tokens: 22, calls: 2 },
+    { tokens: 7, calls: 2 },
+  ]);
 });
 
 test("tools that nobody runs here are the caller's to answer, in the last chunk too", async () => {

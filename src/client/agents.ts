@@ -3,12 +3,12 @@ import { AgentService } from "../contract/index.ts";
 import { guardCall } from "../guardrail/index.ts";
 import { type AgentCalls, type CallDefaults, createAgentCalls } from "../web/index.ts";
 import { isCutOff } from "../wire/index.ts";
-import { type ToolCallers, withCallerTools } from "./caller-tools.ts";
+import { type TaskCalls, withCallerTools } from "./caller-tools.ts";
 import { type Chat, type ConverseOptions, converse } from "./converse.ts";
 import { type VerifiedThread, verified } from "./verified-thread.ts";
 
 /** Agents, as Node calls them. */
-export interface ReachedAgents extends Omit<AgentCalls, keyof ToolCallers>, ToolCallers {
+export interface ReachedAgents extends Omit<AgentCalls, keyof TaskCalls>, TaskCalls {
   /** Opens a conversation; see {@link Chat}. Needs `grpc` or `connect`, as gRPC-Web carries no client streams. */
   converse(options?: ConverseOptions): Chat;
   memory(thread?: string): VerifiedThread;

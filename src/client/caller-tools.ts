@@ -1,18 +1,17 @@
-import type { TaskResponse, TokenChunk } from "../contract/index.ts";
-import { Status } from "../contract/index.ts";
+import { Status, type TaskResponse, type TokenChunk } from "../contract/index.ts";
 import type { AgentCalls, CallDefaults, TaskInput } from "../web/index.ts";
 import type { TaskCallOptions } from "./task-call-options.ts";
 import { ToolRounds, type ToolRoundsInit } from "./tool-rounds.ts";
 
 /** The calls for a task, by a caller that may run tools for its agent. */
-export interface ToolCallers {
+export interface TaskCalls {
   /** As {@link AgentCalls.process}, while {@link TaskCallOptions.tools} run here. */
   process(task: TaskInput, options?: TaskCallOptions): Promise<TaskResponse>;
   /** As {@link AgentCalls.stream}, while {@link TaskCallOptions.tools} run here: one stream over all rounds, of which the last chunk alone is final. */
   stream(task: TaskInput, options?: TaskCallOptions): AsyncIterable<TokenChunk>;
 }
 
-export function withCallerTools(calls: AgentCalls, defaults: CallDefaults): ToolCallers {
+export function withCallerTools(calls: AgentCalls, defaults: CallDefaults): TaskCalls {
   return {
     process: (task, options = {}) =>
       options.tools?.length ? processRounds(task, { calls, defaults, options }) : calls.process(task, options),
