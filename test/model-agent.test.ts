@@ -411,8 +411,14 @@ describe("the environment", () => {
     await expect(modelFromEnvironment({ CONVOKE_MODEL: name })).rejects.toThrow(message);
   });
 
-  test("may name none", async () => {
+  test("may name none: an agent that needs one says so", async () => {
     expect(await modelFromEnvironment({})).toBeUndefined();
+    const agents = await startClient({ agents: [modelAgent({ name: "model" })] });
+    const error = await failure(agents.process("hi"));
+    expect([error.code, error.rawMessage]).toEqual([
+      Code.FailedPrecondition,
+      'agent "model" has no model; CONVOKE_MODEL=PROVIDER/NAME names one',
+    ]);
   });
 });
 

@@ -8,6 +8,7 @@ import schedule from "../examples/team/schedule.ts";
 import summarize from "../examples/team/summarize.ts";
 import triage from "../examples/team/triage.ts";
 import { defaultLimits, defineAgent, type Server } from "../src/index.ts";
+import { type Answer, begin, calling, finish, saying, send, startModel, toolCallOf } from "./support/model-server.ts";
 import { convoke, runConvoke } from "./support/process.ts";
 import { registryClient, watchRegistry } from "./support/registry.ts";
 import { startServer } from "./support/server.ts";
@@ -56,6 +57,34 @@ test("the agent of ten lines is served and answers", async () => {
     await server.close();`,
   );
   expect(printed).toBe("HELLO THERE  hello there\n");
+});
+
+test("the agent with a model answers with what its tool says, and cites it", async () => {
+  const line = "The library is open from 9 to 17.";
+  const citing: Answer = (response) => {
+    begin(response);
+    send(response, { content: line });
+    send(response, { tool_calls: [toolCallOf("c2", "cite", { quote: line })] });
+    finish(response, "tool_calls");
+  };
+  const { baseURL, asked } = await startModel(calling(["c1", "opening_hours", '{"place":"The library"}']), citing, saying());
+  writeFileSync(join(folder, "concierge.ts"), piece("modelAgent({"));
+  const file = join(folder, "concierge-program.ts");
+  writeFileSync(
+    file,
+    `import { connect, serve } from "convoke";
+    import concierge from "./concierge.ts";
+    const server = await serve({ agents: [concierge], port: 0, signals: false, log: { level: "silent" } });
+    const agents = connect(server.url);
+    const { content, citations } = await agents.process("When is the library open?");
+    console.log(content, citations[0].uri, citations[0].quote);
+    agents.close();
+    await server.close();`,
+  );
+  const env = { ...process.env, CONVOKE_MODEL: "scripted/any", CONVOKE_MODEL_URL: baseURL };
+  const { stdout } = await run(process.execPath, [file], { cwd: root, timeout: 20_000, env });
+  expect(stdout).toBe(`${line} tool:opening_hours#c1 ${line}\n`);
+  expect(asked[0]?.tools?.map((tool) => tool.function.name)).toEqual(["opening_hours", "schedule", "cite"]);
 });
 
 test("the rules of access are rules", async () => {

@@ -1,4 +1,12 @@
-import { type AgentCard, defineAgent, type Task } from "convoke";
+import {
+  type AgentCard,
+  agentTool,
+  defineAgent,
+  type ModelAgentDefinition,
+  modelAgent,
+  modelFromEnvironment,
+  type Task,
+} from "convoke";
 
 /** More of a question is not looked at, so that a long one cannot make the rules slow. */
 const maxRuleChars = 1_000;
@@ -25,12 +33,31 @@ const rules: readonly (readonly [capability: string, question: RegExp])[] = [
   ["research", /^(?:who|what(?! about)|when|where|why|which|how(?! about)|does|do|is|are|can|explain|describe|tell me)\b.*\w/i],
 ];
 
-/** The front door of the team: hands a question to the specialist for it, whose answer is the whole answer. */
-export default defineAgent({
+const card = {
   name: "triage",
   capabilities: ["triage"],
   description: "Hands each question to the specialist for it.",
   examples: ["What is 17% of 2,350 EUR?", "30 minutes with Ana and Ben next Tuesday", "How do I define an agent?"],
+};
+
+/** Asks the specialists as a model sees fit, where CONVOKE_MODEL names one. */
+const byModel = (model: NonNullable<ModelAgentDefinition["model"]>) =>
+  modelAgent({
+    ...card,
+    model,
+    system:
+      "Answer with what the tools say. Ask one whenever it can help, and cite the words of its answer that yours rests on.",
+    tools: [
+      agentTool("schedule", { description: "Finds free times: who, how long, when." }),
+      agentTool("research", { description: "Answers questions about Convoke from its documentation." }),
+      agentTool("calculate", { description: "Calculates exactly: arithmetic, percentages, money, units." }),
+      agentTool("summarize", { description: "Summarizes a text." }),
+    ],
+  });
+
+/** Hands a question to the specialist for it, whose answer is the whole answer. */
+const byRules = defineAgent({
+  ...card,
   async *run(task, ctx) {
     const { question, to } = route(task, ctx.agents.cards);
     ctx.log.info({ to: to ?? "nobody" }, "routed");
@@ -38,6 +65,11 @@ export default defineAgent({
     else yield nobody(ctx.agents.cards);
   },
 });
+
+const model = await modelFromEnvironment();
+
+/** The front door of the team. */
+export default model === undefined ? byRules : byModel(model);
 
 /** A follow-up that no rule fits goes where the question before it went. */
 function route(task: Task, cards: readonly AgentCard[]): { question: string; to: string | undefined } {

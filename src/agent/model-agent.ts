@@ -1,5 +1,5 @@
 import type { LanguageModel } from "ai";
-import { modelBounds } from "../core/index.ts";
+import { failedPrecondition, modelBounds } from "../core/index.ts";
 import { citeTool } from "./cite-tool.ts";
 import {
   type Agent,
@@ -10,14 +10,15 @@ import {
   type Tool,
   type Yield,
 } from "./define.ts";
+import { modelFromEnvironment } from "./model-from-environment.ts";
 import { checkLimits, type ModelLimits, type ModelPrice } from "./model-limits.ts";
 import { runModel } from "./model-loop.ts";
 import { toolDefinitionOf } from "./tool.ts";
 
-/** What {@link modelAgent} takes. Everything but `name` and `model` may be left out. */
+/** What {@link modelAgent} takes. Everything but `name` may be left out. */
 export interface ModelAgentDefinition extends Omit<AgentDefinition, "run"> {
-  /** Any language model of the AI SDK (https://ai-sdk.dev), or what makes one for each run. */
-  readonly model: LanguageModel | ((task: Task, ctx: AgentContext) => LanguageModel | Promise<LanguageModel>);
+  /** Any language model of the AI SDK (https://ai-sdk.dev), or what makes one for each run. Default: the one that `CONVOKE_MODEL` names. */
+  readonly model?: LanguageModel | ((task: Task, ctx: AgentContext) => LanguageModel | Promise<LanguageModel>);
   /** What the model is told before the question. */
   readonly system?: string | ((task: Task, ctx: AgentContext) => string | Promise<string>);
   /** What it may call, beside the tools that the caller offers. */
@@ -42,7 +43,7 @@ export interface ModelAgentDefinition extends Omit<AgentDefinition, "run"> {
  * and a task that waited for its caller's tools goes on where it was. What a tool's call was refused for goes back to the model.
  *
  * A run fails with RESOURCE_EXHAUSTED over its limits or the task's budget, and with 429 of the provider, then with a RetryInfo; with
- * UNAVAILABLE when the provider fails, is silent, or breaks off; with FAILED_PRECONDITION when it withholds the answer; with INTERNAL when it refuses
+ * UNAVAILABLE when the provider fails, is silent, or breaks off; with FAILED_PRECONDITION when it withholds the answer, or there is no model; with INTERNAL when it refuses
  * the request or the key.
  *
  * @throws TypeError as {@link defineAgent}, for tools of the same name, and for one whose `input` says no JSON Schema.
@@ -50,7 +51,7 @@ export interface ModelAgentDefinition extends Omit<AgentDefinition, "run"> {
  */
 export function modelAgent(definition: ModelAgentDefinition): Agent {
   const {
-    model,
+    model = createNamedModel(definition.name),
     system,
     tools = [],
     limits = {},
@@ -77,6 +78,18 @@ export function modelAgent(definition: ModelAgentDefinition): Agent {
       });
     },
   });
+}
+
+/** The model that the environment names, made when it is first asked. */
+function createNamedModel(agent: string): () => Promise<LanguageModel> {
+  let named: Promise<LanguageModel | undefined> | undefined;
+  return async () => {
+    named ??= modelFromEnvironment();
+    const model = await named;
+    if (model !== undefined) return model;
+    const description = `agent "${agent}" has no model; CONVOKE_MODEL=PROVIDER/NAME names one`;
+    throw failedPrecondition({ type: "MODEL", subject: agent, description });
+  };
 }
 
 function checkTools(agent: string, tools: readonly Tool[]): void {

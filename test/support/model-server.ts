@@ -89,6 +89,11 @@ export function calling(...calls: readonly (readonly [id: string, name: string, 
   };
 }
 
+/** A call as a piece of an answer has it. */
+export function toolCallOf(id: string, name: string, argumentsValue: object, index = 0) {
+  return { index, id, type: "function", function: { name, arguments: JSON.stringify(argumentsValue) } };
+}
+
 /** Refuses. */
 export function refusing(status: number, headers: Record<string, string> = {}): Answer {
   return (response) => {
