@@ -24,7 +24,7 @@ export interface AgentToolOutput {
 
 /**
  * A tool that asks an agent with this capability, as `ctx.agents` finds it, and gives its answer and what that rests on. The task's deadline and
- * cancellation, the chain of callers, budget, conversation and trace go along; when only the tool's own time is over, the agent works on.
+ * cancellation, the chain of callers, budget, conversation and trace go along; the tool's own time ends the agent's work, too.
  *
  * Run, it throws what `ctx.agents` does: NOT_FOUND for a capability that nobody has, what the agent failed with, RESOURCE_EXHAUSTED for a budget
  * that is used up.
@@ -41,8 +41,8 @@ export function agentTool(capability: string, options: AgentToolOptions = {}): T
     name,
     description,
     input: question,
-    async run({ content }, { agents }) {
-      const answer = await agents.capability(capability).process(content);
+    async run({ content }, { agents, signal }) {
+      const answer = await agents.capability(capability).process(content, { signal });
       const citations = answer.citations.map(({ uri, title, quote }) => ({ uri, title, quote }));
       return { content: answer.content, ...(citations.length > 0 && { citations }) };
     },

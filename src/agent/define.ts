@@ -38,6 +38,8 @@ export interface Turn {
   readonly agent: string;
   readonly content: string;
   readonly answer: string;
+  /** What the agent that it handed the rest of the conversation to was found by; undefined when it did not. */
+  readonly handedTo?: string | undefined;
 }
 
 /** What an agent can use while it works. */
@@ -161,6 +163,10 @@ export interface AgentDirectory {
  * the budget is used up; with DEADLINE_EXCEEDED when the time is. Both name the chain of calls.
  */
 export interface AgentHandle {
+  /** The agent's name where it is of this server, else the capability that it is found by. */
+  readonly name: string;
+  /** What it was asked for by. */
+  readonly capability: string;
   /** Asks the agent and gives its events as they come; `yield*` hands them on. */
   stream(content: string, options?: AskOptions): AsyncIterable<AgentEvent>;
   /** Asks the agent and gives its whole answer. */
@@ -170,6 +176,13 @@ export interface AgentHandle {
 export interface AskOptions {
   /** Free key-value pairs for the agent. */
   readonly metadata?: Record<string, string>;
+  /**
+   * Milliseconds until the ask fails with DEADLINE_EXCEEDED, even where the agent ignores its signal; what is less than 0, or no number, is a
+   * RangeError. Default, and the most: what is left of the task's own time.
+   */
+  readonly timeoutMs?: number;
+  /** Ends this ask alone, with the ConnectError that it is aborted with, else with CANCELLED. Default: none. */
+  readonly signal?: AbortSignal;
 }
 
 /** What an agent says of itself. */

@@ -24,8 +24,11 @@ export {
   type Yield,
 } from "./define.ts";
 export { type CitationInit, citation, inputRequest, toolCall, toolResult, usage } from "./events.ts";
+export { type FanOutAsk, type FanOutOptions, type FanOutOutcome, fanOut } from "./fan-out.ts";
+export { handOff } from "./hand-off.ts";
 export { type ModelAgentDefinition, modelAgent } from "./model-agent.ts";
 export { modelFromEnvironment } from "./model-from-environment.ts";
 export type { ModelLimits, ModelPrice } from "./model-limits.ts";
+export { type Route, type RouteOptions, route } from "./route.ts";
 export { defineTool, type ToolInit, toolDefinitionOf } from "./tool.ts";
 export { type ToolCallInit, type ToolOutcome, ToolRunner } from "./tool-runner.ts";

@@ -56,12 +56,14 @@ export function eventLine(chunk: TokenChunk): string {
 }
 
 function eventText(chunk: TokenChunk): string {
-  const { toolCall, toolResult, citation, inputRequest, input, usage, restartedFrom, status, elapsedMs, index } = chunk;
+  const { toolCall, toolResult, citation, handoff, inputRequest, input, usage, restartedFrom, status, elapsedMs, index } =
+    chunk;
   if (toolCall !== undefined) return `calls the tool ${toolCall.toolName} ${toolCall.argumentsJson} (${toolCall.callId})`;
   if (toolResult !== undefined) {
     return `${toolResult.callId} ${toolResult.isError ? "failed" : "answered"}: ${toolResult.resultJson}`;
   }
   if (citation !== undefined) return `cites ${sourceLine(citation)}`;
+  if (handoff !== undefined) return `hands on to ${handoff.capability}`;
   if (inputRequest !== undefined) return `asks: ${requestText(inputRequest)}`;
   if (input !== undefined) return inputText(input);
   if (usage !== undefined) return `used ${tokensOf(usage)} tokens`;

@@ -107,6 +107,7 @@ export {
 } from "../../gen/agent/v1/task_log_pb.js";
 export type {
   Citation,
+  Handoff,
   Input,
   InputRequest,
   SourceRange,
@@ -121,6 +122,7 @@ export type {
 } from "../../gen/agent/v1/task_pb.js";
 export {
   CitationSchema,
+  HandoffSchema,
   InputRequestSchema,
   InputSchema,
   SourceRange_Unit,

@@ -119,6 +119,14 @@ export function toPeerError(thrown: unknown, message = "the server failed in an 
   return internal(message, { cause: thrown });
 }
 
+/** The same error, its message led by whose it is. */
+export function errorOf(whose: string, error: ConnectError): ConnectError {
+  const { rawMessage, code, metadata, details, cause } = error;
+  const same = new ConnectError(`${whose}: ${rawMessage}`, code, metadata, undefined, cause);
+  same.details = details;
+  return same;
+}
+
 interface FailureOptions extends ErrorOptions {
   readonly details?: readonly { desc: DescMessage; value: object }[];
 }

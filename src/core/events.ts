@@ -1,5 +1,5 @@
 import type { ConnectError } from "@connectrpc/connect";
-import type { Citation, Input, InputRequest, Status, TokenUsage, ToolCall, ToolResult } from "../contract/index.ts";
+import type { Citation, Handoff, Input, InputRequest, Status, TokenUsage, ToolCall, ToolResult } from "../contract/index.ts";
 
 /** One step of an agent's work, in the shape of the contract's oneofs: a `case` and its `value`. */
 export type AgentEvent =
@@ -10,6 +10,8 @@ export type AgentEvent =
   | { readonly case: "toolResult"; readonly value: ToolResult }
   | { readonly case: "inputRequest"; readonly value: InputRequest }
   | { readonly case: "input"; readonly value: Input }
+  /** Another agent goes on with the conversation. */
+  | { readonly case: "handoff"; readonly value: Handoff }
   | { readonly case: "citation"; readonly value: Citation }
   | { readonly case: "usage"; readonly value: TokenUsage };
 

@@ -1,3 +1,4 @@
+export { askBounds } from "./ask-bounds.ts";
 export { type Backoff, type BackoffOptions, createBackoff, type Random } from "./backoff.ts";
 export { type ChainPlace, chainBytes, chainFault, isThreadDamaged, threadDamaged } from "./chain.ts";
 export { citationBounds } from "./citation-bounds.ts";
@@ -20,6 +21,7 @@ export {
   dataLoss,
   deadlineExceeded,
   errorDomain,
+  errorOf,
   type FieldViolation,
   failedPrecondition,
   guardrailBlocked,
@@ -57,5 +59,6 @@ export { sqliteBounds, storeBounds } from "./store-limits.ts";
 export { taskBounds } from "./task-bounds.ts";
 export { type Due, timers } from "./timer-wheel.ts";
 export { toolBounds } from "./tool-bounds.ts";
+export { untilAborted } from "./until.ts";
 export { varintBytes, writeVarint } from "./varint.ts";
 export { pause, waitFor } from "./wait.ts";

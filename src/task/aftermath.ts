@@ -10,6 +10,7 @@ import { foldEvents } from "./answer.ts";
 import { taskLogName } from "./entries.ts";
 import type { KeptConversations } from "./kept-conversations.ts";
 import type { TaskRecord } from "./record.ts";
+import { lastHandoff } from "./requests.ts";
 import type { Runner } from "./runner.ts";
 
 export interface AftermathOptions {
@@ -224,7 +225,9 @@ function isCompleted({ log }: TaskRecord): boolean {
 /** What a finished task is to its conversation. */
 export function turnOf(record: TaskRecord): Turn {
   const { id: taskId, agent, content, status } = record;
-  return { taskId, agent, content, answer: foldEvents(record.log.events, { taskId, status }).content };
+  const { events } = record.log;
+  const handedTo = lastHandoff(events);
+  return { taskId, agent, content, answer: foldEvents(events, { taskId, status }).content, ...(handedTo && { handedTo }) };
 }
 
 export function byThread(additions: readonly Addition[]): Map<string, Addition["entry"][]> {

@@ -1,5 +1,13 @@
 import type { Logger } from "pino";
-import type { AgentContext, AgentDirectory, AgentMemory, Task, TaskCaller, Yield } from "../agent/index.ts";
+import {
+  type AgentContext,
+  type AgentDirectory,
+  type AgentMemory,
+  handOff,
+  type Task,
+  type TaskCaller,
+  type Yield,
+} from "../agent/index.ts";
 import { type AgentEvent, type Budget, type TraceContext, traceIdOf } from "../core/index.ts";
 import { agentMemory } from "./agent-memory.ts";
 import { directoryOf } from "./directory.ts";
@@ -8,18 +16,37 @@ import { mergedEvents } from "./merged-events.ts";
 import { OwnTools } from "./own-tools.ts";
 import type { Place } from "./place.ts";
 
-/** Runs an agent. */
+/** Runs a task's agent, or the one that it has handed the task's conversation to. */
 export function runAgent(place: Place, task: Task): AsyncIterable<Yield> {
-  const { agent } = place;
-  if (!agent.guardrails?.length) return agent.run(task, new Context(place, task));
-  const events = mergedEvents((emit) => agent.run(task, new Context({ ...place, emit }, task)), place);
-  return guardedRun(place, task, events);
+  const last = task.conversation?.turns.at(-1);
+  const isHandedOn = last?.handedTo !== undefined && last.agent === place.agent.name;
+  return guarded(place, task, isHandedOn ? goOn : begin);
 }
 
 /** Runs an agent for another one of this server, whose own run takes its breaths. */
 function eventsOf(place: Place, task: Task): AsyncIterable<AgentEvent> {
-  return mergedEvents((emit) => runAgent({ ...place, emit }, task), place);
+  return mergedEvents((emit) => guarded({ ...place, emit }, task, begin), place);
 }
+
+type Run = (place: Place, task: Task) => AsyncIterable<Yield>;
+
+function guarded(place: Place, task: Task, run: Run): AsyncIterable<Yield> {
+  if (!place.agent.guardrails?.length) return run(place, task);
+  const events = mergedEvents((emit) => run({ ...place, emit }, task), place);
+  return guardedRun(place, task, events);
+}
+
+const begin: Run = (place, task) => place.agent.run(task, new Context(place, task));
+
+const goOn: Run = (place, task) => {
+  const { handedTo = "" } = task.conversation?.turns.at(-1) ?? {};
+  const { agents } = new Context(place, task);
+  try {
+    return handOff(agents.capability(handedTo), task.content, { metadata: { ...task.metadata } });
+  } catch {
+    return begin(place, task); // nobody here can do that any more
+  }
+};
 
 /** What an agent gets. Most of it comes to be when the agent asks for it. */
 class Context implements AgentContext {

@@ -12,8 +12,9 @@ import {
   resourceExhausted,
 } from "../core/index.ts";
 import { foldEvents } from "./answer.ts";
+import { askEvents, checkAskOptions, deadlineOf, stoppedBy } from "./ask-work.ts";
 import { newId } from "./id.ts";
-import type { Place } from "./place.ts";
+import type { Place, Work } from "./place.ts";
 import { type RemoteAgents, remoteEvents } from "./remote.ts";
 
 /** How an agent of this server is run for another one. */
@@ -28,13 +29,13 @@ export function directoryOf(place: Place, task: Task, run: RunLocal): AgentDirec
     capability(name) {
       const local = others.find((other) => other.capabilities.includes(name));
       if (local !== undefined) {
-        const ask = (content: string, hops: readonly Hop[], { metadata = {} }: AskOptions) =>
-          run({ ...place, agent: local, hops }, { ...task, ...asked, content, metadata });
-        return handleOf(place, local.name, ask);
+        const ask: Ask = (content, { work, hops }, { metadata = {} }) =>
+          run({ ...place, agent: local, work, hops }, { ...task, ...asked, content, metadata });
+        return handleOf(place, { name: local.name, capability: name, ask });
       }
       const remote = host.elsewhere?.(name);
       if (remote === undefined) throw notFound({ type: "capability", name });
-      return handleOf(place, name, askRemote(place, task, { name, remote }));
+      return handleOf(place, { name, capability: name, ask: askRemote(place, task, { name, remote }) });
     },
   };
 }
@@ -42,17 +43,26 @@ export function directoryOf(place: Place, task: Task, run: RunLocal): AgentDirec
 /** Of what belongs to the task alone, an agent that is asked gets nothing, here as on other servers. */
 const asked = { availableTools: [], toolResults: [], inputs: [], events: [] };
 
-/** Asks an agent that is so many hops deep. */
-type Ask = (content: string, hops: readonly Hop[], options: AskOptions) => AsyncIterable<AgentEvent>;
+/** Asks an agent that is so many hops deep, under this work. */
+type Ask = (content: string, below: Pick<Place, "work" | "hops">, options: AskOptions) => AsyncIterable<AgentEvent>;
 
-function handleOf(place: Place, name: string, ask: Ask): AgentHandle {
-  async function* stream(content: string, options: AskOptions = {}) {
-    for await (const event of ask(content, hopsBelow(place, name), options)) {
+function handleOf(place: Place, { name, capability, ask }: { name: string; capability: string; ask: Ask }): AgentHandle {
+  async function* begin(content: string, options: AskOptions) {
+    const deadlineMs = deadlineOf(place.work, options);
+    const hops = hopsBelow(place, { name, deadlineMs, signal: options.signal });
+    const start = (work: Work) => ask(content, { work, hops }, options);
+    for await (const event of askEvents(place.work, { options, deadlineMs, chain: chainOf(hops, name), start })) {
       if (event.case === "inputRequest") throw asksSomebody(name, event.value);
       yield event;
     }
   }
+  const stream = (content: string, options: AskOptions = {}) => {
+    checkAskOptions(options);
+    return begin(content, options);
+  };
   return {
+    name,
+    capability,
     stream,
     async process(content, options) {
       const events: AgentEvent[] = [];
@@ -69,9 +79,8 @@ function asksSomebody(agent: string, { prompt }: InputRequest): ConnectError {
 }
 
 function askRemote(place: Place, { conversation }: Task, { name, remote }: { name: string; remote: RemoteAgents }): Ask {
-  const { work } = place;
-  const { meter } = work;
-  return (content, hops, { metadata = {} }) => {
+  return (content, { work, hops }, { metadata = {} }) => {
+    const { meter } = work;
     const chain = chainOf(hops, name);
     const request = { taskId: newId(), content, metadata, conversationId: conversation?.id ?? "" };
     const envelope: Envelope = { hops, maxDepth: depthOf(place), ...meter.left, trace: work.envelope.trace };
@@ -80,12 +89,19 @@ function askRemote(place: Place, { conversation }: Task, { name, remote }: { nam
   };
 }
 
+/** Who is about to be called, until when, and what would stop it. */
+interface Callee {
+  readonly name: string;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
 /**
  * The agents above the one that is about to be called.
  *
- * @throws ConnectError RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED when it cannot be called any more; both name the chain.
+ * @throws ConnectError RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED or CANCELLED when it cannot be called any more; all name the chain.
  */
-function hopsBelow(place: Place, name: string): readonly Hop[] {
+function hopsBelow(place: Place, { name, deadlineMs, signal }: Callee): readonly Hop[] {
   const { agent, work, hops } = place;
   const below = [...hops, { agent: agent.name, caller: work.identity.name }];
   const chain = chainOf(below, name);
@@ -94,7 +110,8 @@ function hopsBelow(place: Place, name: string): readonly Hop[] {
     const description = `agents call each other more than ${maxDepth} deep: ${chain}`;
     throw resourceExhausted({ subject: "call depth", description });
   }
-  if (work.deadlineMs <= Date.now()) throw deadlineExceeded(`the time is over: ${chain}`);
+  if (deadlineMs <= Date.now()) throw deadlineExceeded(`the time is over: ${chain}`);
+  for (const each of [work.signal, signal]) if (each?.aborted) throw stoppedBy(each.reason, chain);
   work.meter.call(chain);
   return below;
 }

@@ -33,7 +33,7 @@ export class KeptConversations {
   /** Adds a finished turn, unless it is there. @throws ConnectError as {@link read}; UNAVAILABLE when other servers come first too often. */
   async append(caller: string, id: string, turn: Turn): Promise<void> {
     const log = logName(caller, id);
-    const entry = toBinary(ConversationTurnSchema, create(ConversationTurnSchema, turn));
+    const entry = toBinary(ConversationTurnSchema, create(ConversationTurnSchema, { ...turn, handedTo: turn.handedTo ?? "" }));
     const backoff = createBackoff({ initialMs: 1, maxMs: 50, jitter: 0.5 });
     for (let attempt = 0; attempt < taskBounds.maxTurnAttempts; attempt++) {
       const { turns, first, length } = await this.#load(log);
@@ -71,8 +71,8 @@ export class KeptConversations {
 
 function readTurn(log: string, number: number, bytes: Uint8Array): Turn {
   try {
-    const { taskId, agent, content, answer } = fromBinary(ConversationTurnSchema, bytes);
-    return { taskId, agent, content, answer };
+    const { taskId, agent, content, answer, handedTo } = fromBinary(ConversationTurnSchema, bytes);
+    return { taskId, agent, content, answer, ...(handedTo !== "" && { handedTo }) };
   } catch {
     const metadata = { log, entry: String(number) };
     throw dataLoss(`entry ${number} of log "${log}" is no turn`, { reason: "CONVERSATION_DAMAGED", metadata });

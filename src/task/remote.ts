@@ -52,11 +52,22 @@ function begunAnew(chain: string): ConnectError {
   return unavailable(`${chain}: its server died, and it began anew`, 1_000);
 }
 
-function toEvent({ text, reasoning, inputRequest, input, toolCall, toolResult, citation, usage }: TokenChunk): AgentEvent {
+function toEvent({
+  text,
+  reasoning,
+  handoff,
+  inputRequest,
+  input,
+  toolCall,
+  toolResult,
+  citation,
+  usage,
+}: TokenChunk): AgentEvent {
   if (toolCall !== undefined) return { case: "toolCall", value: toolCall };
   if (toolResult !== undefined) return { case: "toolResult", value: toolResult };
   if (citation !== undefined) return { case: "citation", value: citation };
   if (usage !== undefined) return { case: "usage", value: usage };
+  if (handoff !== undefined) return { case: "handoff", value: handoff };
   if (inputRequest !== undefined) return { case: "inputRequest", value: inputRequest };
   if (input !== undefined) return { case: "input", value: input };
   if (reasoning !== undefined) return { case: "reasoning", value: reasoning };

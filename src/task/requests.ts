@@ -38,6 +38,13 @@ export function inputs(events: readonly KeptEvent[]): Input[] {
   return messages(events).flatMap((event) => (event.case === "input" ? [event.value] : []));
 }
 
+/** What the agent that the conversation was handed to last was found by. */
+export function lastHandoff(events: readonly KeptEvent[]): string | undefined {
+  return messages(events)
+    .flatMap((event) => (event.case === "handoff" ? [event.value.capability] : []))
+    .at(-1);
+}
+
 /** Those that are more than text. */
 function messages(events: readonly KeptEvent[]): Exclude<KeptEvent, string>[] {
   return events.length === 0 ? [] : valid(events).filter((event) => typeof event === "object"); // nothing, as nearly every task begins

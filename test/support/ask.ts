@@ -43,6 +43,8 @@ function contextWith(others: readonly Agent[]): AgentContext {
         const other = others.find(({ capabilities }) => capabilities.includes(name));
         if (!other) throw new Error(`no agent here can ${name}`);
         return {
+          name: other.name,
+          capability: name,
           stream: (content, options) => run(other, { content, ...options }, contextWith([])),
           process: async (content, options) =>
             foldEvents(await askAmong([], other, { content, ...options }), { taskId: "", status: Status.COMPLETED }),

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Citation, Input, InputRequest, Status, TaskRequest, TokenUsage, ToolCall, ToolResult } from "./task_pb.js";
+import type { Citation, Handoff, Input, InputRequest, Status, TaskRequest, TokenUsage, ToolCall, ToolResult } from "./task_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Envelope, Spending } from "./envelope_pb.js";
 import type { Status as Status$1 } from "../../google/rpc/status_pb.js";
@@ -106,6 +106,14 @@ export declare type TaskLogEntry = Message<"agent.v1.TaskLogEntry"> & {
      */
     value: TaskFinish;
     case: "finish";
+  } | {
+    /**
+     * Another agent goes on.
+     *
+     * @generated from field: agent.v1.Handoff handoff = 14;
+     */
+    value: Handoff;
+    case: "handoff";
   } | {
     /**
      * A piece of what the agent's model thinks.
@@ -323,6 +331,13 @@ export declare type ConversationTurn = Message<"agent.v1.ConversationTurn"> & {
    * @generated from field: string answer = 4;
    */
   answer: string;
+
+  /**
+   * What the agent that it handed the rest of the conversation to was found by; empty when it did not.
+   *
+   * @generated from field: string handed_to = 5;
+   */
+  handedTo: string;
 };
 
 /**

@@ -181,7 +181,7 @@ export declare const TaskResponseSchema: GenMessage<TaskResponse>;
 
 /**
  * TokenChunk is one event of a task, as StreamResponse delivers it. Exactly one of text, tool_call, tool_result, citation,
- * usage, restarted_from, reasoning, input_request, input and status is set.
+ * usage, restarted_from, handoff, reasoning, input_request, input and status is set.
  *
  * @generated from message agent.v1.TokenChunk
  */
@@ -271,6 +271,13 @@ export declare type TokenChunk = Message<"agent.v1.TokenChunk"> & {
    * @generated from field: optional uint32 elapsed_ms = 12;
    */
   elapsedMs?: number | undefined;
+
+  /**
+   * The agent hands the rest of the conversation to another one, whose answer follows.
+   *
+   * @generated from field: agent.v1.Handoff handoff = 14;
+   */
+  handoff?: Handoff | undefined;
 
   /**
    * A piece of what the agent's model thinks before it answers, no part of the answer; pieces join without a separator.
@@ -477,6 +484,26 @@ export declare type ToolResult = Message<"agent.v1.ToolResult"> & {
  * Use `create(ToolResultSchema)` to create a new message.
  */
 export declare const ToolResultSchema: GenMessage<ToolResult>;
+
+/**
+ * Handoff tells that another agent goes on.
+ *
+ * @generated from message agent.v1.Handoff
+ */
+export declare type Handoff = Message<"agent.v1.Handoff"> & {
+  /**
+   * What that agent was found by.
+   *
+   * @generated from field: string capability = 1;
+   */
+  capability: string;
+};
+
+/**
+ * Describes the message agent.v1.Handoff.
+ * Use `create(HandoffSchema)` to create a new message.
+ */
+export declare const HandoffSchema: GenMessage<Handoff>;
 
 /**
  * InputRequest is what an agent asks somebody for, who need not be a program: the task waits for it, for as long as it is kept.
