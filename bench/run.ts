@@ -3,6 +3,7 @@ import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
 import type { BenchCase } from "./case.ts";
 import { cases as agentApi } from "./cases/agent-api.ts";
+import { cases as agents } from "./cases/agents.ts";
 import { cases as browserAndJson } from "./cases/browser-and-json.ts";
 import { cases as clientStreaming } from "./cases/client-streaming.ts";
 import { cases as clientUnary } from "./cases/client-unary.ts";
@@ -32,7 +33,7 @@ const all = [
   [serverUnary, serverStreaming, serverConnect, tls],
   [clientUnary, clientStreaming],
   [endToEnd, fanOut, latency],
-  [agentApi, taskLogStreaming, browserAndJson],
+  [agentApi, taskLogStreaming, browserAndJson, agents],
   [sqliteEvents, natsEvents, firstToken, millionTasks],
   [cpu, idleStreams, messageSize],
 ].flat(2);

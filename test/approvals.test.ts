@@ -11,6 +11,7 @@ import {
   modelAgent,
   Status,
   type Store,
+  withinBudget,
 } from "../src/index.ts";
 import { type Answer, calling, saying, startModel } from "./support/model-server.ts";
 import { startClient, startServer } from "./support/server.ts";
@@ -162,6 +163,18 @@ describe.each(taskPlaces)("in %s", (_place, open) => {
     const error = await failure(agents.process({ taskId: "t", inputs: inputs(inputId) }));
     expect([error.code, error.rawMessage]).toEqual([Code.InvalidArgument, expect.stringMatching(message)]);
     expect((await agents.get("t")).status).toBe(Status.REQUIRES_INPUT);
+  });
+
+  test("an agent with guardrails asks as others do", async () => {
+    const { pay, paid } = createPayment();
+    const guardrails = [withinBudget({ chars: 100 })];
+    const agents = await startClient({ ...(await open()), agents: [{ ...paying(pay), guardrails }] });
+    const { answer, inputId } = await asked(agents);
+    expect(answer.status).toBe(Status.REQUIRES_INPUT);
+    expect((await agents.process({ taskId: "t", inputs: [{ inputId, approved: true }] })).content).toBe(
+      "I ask. Done: receipt 1.",
+    );
+    expect(paid).toEqual([5]);
   });
 
   test("an agent can ask for words, too", async () => {

@@ -1,4 +1,6 @@
+import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { TaskLogEntrySchema } from "../src/contract/index.ts";
 import { fromRpcStatus } from "../src/core/index.ts";
 import {
   createMemoryStore,
@@ -56,9 +58,9 @@ test.each([
   const error = await failureOf(streaming);
   expect(error.code).toBe(Code.FailedPrecondition);
   expect(violationsOf(error)).toEqual([{ ...refused[0], description: "14 characters are over the budget of 12" }]);
-  expect(texts).toEqual([]);
+  expect(texts).toEqual([""]); // the mark
   const task = await client.get("long");
-  expect(task).toMatchObject({ status: Status.ERROR, nextIndex: 1, response: { content: "" } });
+  expect(task).toMatchObject({ status: Status.ERROR, nextIndex: 2, response: { content: "" } });
   expect(task.error && violationsOf(fromRpcStatus(task.error))).toEqual(violationsOf(error));
   expect(violationsOf(await failureOf(client.process({ taskId: "long", content: "one|two|and more" })))).toHaveLength(1);
 });
@@ -133,4 +135,45 @@ test("a task that is cancelled while its answer is held back ends so, and its ag
   open();
   expect(await call).toMatchObject({ code: Code.Canceled });
   expect(await stopped).toMatchObject({ code: Code.Canceled });
+});
+
+test("what was blocked is in the task's log, marked, and no caller is shown more than the mark", async () => {
+  const store = createMemoryStore();
+  const client = await startClient({ agents: [echo], store });
+  const chunks: unknown[] = [];
+  const streaming = (async () => {
+    for await (const { index, guardrailBlock } of client.stream({ taskId: "long", content: "one|two|and more" }))
+      chunks.push({ index, guardrailBlock });
+  })();
+  await failureOf(streaming);
+  const mark = { guardrail: "withinBudget", reasons: ["14 characters are over the budget of 12"] };
+  expect(chunks).toMatchObject([{ index: 0, guardrailBlock: { ...mark, text: "" } }]);
+  const [log] = await store.logs("task/");
+  const entries: unknown[] = [];
+  for await (const bytes of store.read(log?.name ?? "", 0)) entries.push(fromBinary(TaskLogEntrySchema, bytes).step);
+  expect(entries[1]).toMatchObject({ case: "guardrailBlock", value: { ...mark, text: "onetwoand more" } });
+});
+
+test("in a conversation, too, no more than the mark is shown", async () => {
+  const client = await startClient({ agents: [echo] });
+  const chat = client.converse();
+  chat.send("one|two|and more");
+  chat.end();
+  const blocks: unknown[] = [];
+  for await (const { event } of chat) if (event.case === "guardrailBlock") blocks.push(event.value);
+  expect(blocks).toMatchObject([{ guardrail: "withinBudget", text: "" }]);
+});
+
+test("an agent that asks another one sees nothing of what was blocked", async () => {
+  const seen: string[] = [];
+  const asking = defineAgent({
+    name: "asking",
+    async *run(task, ctx) {
+      for await (const { case: kind } of ctx.agents.capability("guarded").stream(task.content)) seen.push(kind);
+      yield "never";
+    },
+  });
+  const client = await startClient({ agents: [asking, echo] });
+  expect((await failureOf(client.process("one|two|and more"))).code).toBe(Code.FailedPrecondition);
+  expect(seen).toEqual([]);
 });

@@ -1,3 +1,4 @@
+import { setImmediate as nextTick } from "node:timers/promises";
 import { ConnectError } from "@connectrpc/connect";
 import type { LanguageModel, TextStreamPart, ToolSet } from "ai";
 import { type AgentEvent, failedPrecondition, modelBounds, resourceExhausted, unavailable } from "../core/index.ts";
@@ -36,30 +37,41 @@ export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): A
   const watch = new ModelWatch(limits);
   const answer = new Answer(task.events, { spending, watch });
   const own = run.cites ? [...run.tools, answer.citeTool] : run.tools;
-  const result = sdk.streamText({
-    model,
-    messages: messagesOf(task),
-    tools: toolSetOf(sdk, { own, offered: task.availableTools, ctx }),
-    stopWhen: ({ steps }) => {
-      const step = steps.at(-1);
-      if (step !== undefined) spending.count(step.usage);
-      return spending.exhausted !== undefined;
-    },
-    abortSignal: AbortSignal.any([ctx.signal, watch.signal]),
-    maxRetries,
-    onError: () => {}, // it comes as a part of the stream
-    ...(system !== undefined && { instructions: system }),
-    ...(temperature !== undefined && { temperature }),
-    ...(maxOutputTokens !== undefined && { maxOutputTokens }),
-  });
   try {
-    for await (const part of result.stream) yield* answer.eventsOf(part);
+    const result = sdk.streamText({
+      model,
+      messages: messagesOf(task),
+      tools: toolSetOf(sdk, { own, offered: task.availableTools, ctx }),
+      stopWhen: ({ steps }) => {
+        const step = steps.at(-1);
+        if (step !== undefined) spending.count(step.usage);
+        return spending.exhausted !== undefined;
+      },
+      abortSignal: AbortSignal.any([ctx.signal, watch.signal]),
+      maxRetries,
+      onError: () => {}, // it comes as a part of the stream
+      ...(system !== undefined && { instructions: system }),
+      ...(temperature !== undefined && { temperature }),
+      ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+    });
+    yield* eventsOf(result.stream, answer);
     answer.end();
   } catch (thrown) {
     const { reason } = ctx.signal.aborted ? ctx.signal : watch.signal;
     throw reason ?? modelError(thrown);
   } finally {
     watch.close();
+  }
+}
+
+async function* eventsOf(parts: AsyncIterable<Part>, answer: Answer): AsyncGenerator<Yield, void, undefined> {
+  let isSilent = true;
+  for await (const part of parts) {
+    for (const event of answer.eventsOf(part)) yield event;
+    if (isSilent && part.type === "text-delta") {
+      isSilent = false;
+      await nextTick(); // the first token leaves before what came along with it
+    }
   }
 }
 
@@ -84,21 +96,19 @@ class Answer {
     this.citeTool = createCiteTool(this.#events, (event) => this.#cited.push(event));
   }
 
-  *eventsOf(part: Part): Generator<Yield, void, undefined> {
-    for (const item of this.#take(part)) {
-      if (typeof item === "object" && (item.case === "toolCall" || item.case === "toolResult")) this.#events.push(item);
-      yield item;
+  /** The events of a part, which nearly always is text. */
+  eventsOf(part: Part): Iterable<Yield> {
+    const events = part.type === "text-delta" ? textOf(part) : [...this.#take(part)];
+    for (const event of events) {
+      if (typeof event === "object" && (event.case === "toolCall" || event.case === "toolResult")) this.#events.push(event);
     }
-    if (part.type === "tool-result") yield* this.#cited.splice(0);
     if (this.#open.size > 0) this.#watch.expect("tool");
     else this.#watch.expect(beforeAnswer.has(part.type) ? "answer" : "piece");
+    return part.type === "tool-result" ? [...events, ...this.#cited.splice(0)] : events;
   }
 
   *#take(part: Part): Generator<Yield, void, undefined> {
     switch (part.type) {
-      case "text-delta":
-        if (part.text !== "") yield bounded(part.text);
-        return;
       case "reasoning-delta":
         if (part.text !== "") yield { case: "reasoning", value: bounded(part.text) };
         return;
@@ -169,6 +179,10 @@ function approvalRequest({
 }: Extract<Part, { type: "tool-approval-request" }>): AgentEvent {
   const { value } = toolCall({ id: toolCallId, name: toolName, arguments: input });
   return inputRequest({ id, prompt: `May the agent call the tool "${toolName}"?`, toolCall: value });
+}
+
+function textOf({ text }: Extract<Part, { type: "text-delta" }>): readonly Yield[] {
+  return text === "" ? [] : [bounded(text)];
 }
 
 function bounded(text: string): string {

@@ -56,13 +56,26 @@ export function eventLine(chunk: TokenChunk): string {
 }
 
 function eventText(chunk: TokenChunk): string {
-  const { toolCall, toolResult, citation, handoff, inputRequest, input, usage, restartedFrom, status, elapsedMs, index } =
-    chunk;
+  const {
+    toolCall,
+    toolResult,
+    citation,
+    guardrailBlock,
+    handoff,
+    inputRequest,
+    input,
+    usage,
+    restartedFrom,
+    status,
+    elapsedMs,
+    index,
+  } = chunk;
   if (toolCall !== undefined) return `calls the tool ${toolCall.toolName} ${toolCall.argumentsJson} (${toolCall.callId})`;
   if (toolResult !== undefined) {
     return `${toolResult.callId} ${toolResult.isError ? "failed" : "answered"}: ${toolResult.resultJson}`;
   }
   if (citation !== undefined) return `cites ${sourceLine(citation)}`;
+  if (guardrailBlock !== undefined) return `${guardrailBlock.guardrail} blocks: ${guardrailBlock.reasons.join("; ")}`;
   if (handoff !== undefined) return `hands on to ${handoff.capability}`;
   if (inputRequest !== undefined) return `asks: ${requestText(inputRequest)}`;
   if (input !== undefined) return inputText(input);

@@ -107,6 +107,7 @@ export {
 } from "../../gen/agent/v1/task_log_pb.js";
 export type {
   Citation,
+  GuardrailBlock,
   Handoff,
   Input,
   InputRequest,
@@ -122,6 +123,7 @@ export type {
 } from "../../gen/agent/v1/task_pb.js";
 export {
   CitationSchema,
+  GuardrailBlockSchema,
   HandoffSchema,
   InputRequestSchema,
   InputSchema,

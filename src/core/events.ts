@@ -1,5 +1,15 @@
 import type { ConnectError } from "@connectrpc/connect";
-import type { Citation, Handoff, Input, InputRequest, Status, TokenUsage, ToolCall, ToolResult } from "../contract/index.ts";
+import type {
+  Citation,
+  GuardrailBlock,
+  Handoff,
+  Input,
+  InputRequest,
+  Status,
+  TokenUsage,
+  ToolCall,
+  ToolResult,
+} from "../contract/index.ts";
 
 /** One step of an agent's work, in the shape of the contract's oneofs: a `case` and its `value`. */
 export type AgentEvent =
@@ -10,6 +20,8 @@ export type AgentEvent =
   | { readonly case: "toolResult"; readonly value: ToolResult }
   | { readonly case: "inputRequest"; readonly value: InputRequest }
   | { readonly case: "input"; readonly value: Input }
+  /** What was blocked: for the task's log alone. */
+  | { readonly case: "guardrailBlock"; readonly value: GuardrailBlock }
   /** Another agent goes on with the conversation. */
   | { readonly case: "handoff"; readonly value: Handoff }
   | { readonly case: "citation"; readonly value: Citation }

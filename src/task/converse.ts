@@ -91,6 +91,10 @@ function respondEvent(turns: TurnQueue, record: TaskRecord, entry: Pick<LogEntry
   const { index, event } = entry;
   if (event.case === "restart")
     return respond(turns, record.id, { index, event: { case: "restartedFrom", value: event.value.from } });
+  if (event.case === "guardrailBlock") {
+    const value = { ...event.value, text: "" };
+    return respond(turns, record.id, { index, event: { case: "guardrailBlock", value } });
+  }
   if (event.case !== "finish") return respond(turns, record.id, { index, event });
   return respond(turns, record.id, { index, finish: event.value, record });
 }

@@ -52,6 +52,7 @@ function handleOf(place: Place, { name, capability, ask }: { name: string; capab
     const hops = hopsBelow(place, { name, deadlineMs, signal: options.signal });
     const start = (work: Work) => ask(content, { work, hops }, options);
     for await (const event of askEvents(place.work, { options, deadlineMs, chain: chainOf(hops, name), start })) {
+      if (event.case === "guardrailBlock") continue; // its error comes next
       if (event.case === "inputRequest") throw asksSomebody(name, event.value);
       yield event;
     }

@@ -215,6 +215,8 @@ function sizeOf(event: KeptEvent): number {
       return eventOverheadBytes + event.value.argumentsJson.length;
     case "toolResult":
       return eventOverheadBytes + event.value.resultJson.length;
+    case "guardrailBlock":
+      return eventOverheadBytes + event.value.text.length;
     case "inputRequest":
       return eventOverheadBytes + event.value.prompt.length + (event.value.toolCall?.argumentsJson.length ?? 0);
     case "input":

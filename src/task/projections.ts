@@ -116,6 +116,9 @@ function toChunk({ id: taskId, spending }: TaskRecord, { index, event, elapsedMs
     case "toolResult":
       chunk.toolResult = event.value;
       break;
+    case "guardrailBlock":
+      chunk.guardrailBlock = { ...event.value, text: "" };
+      break;
     case "handoff":
       chunk.handoff = event.value;
       break;

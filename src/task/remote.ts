@@ -55,6 +55,7 @@ function begunAnew(chain: string): ConnectError {
 function toEvent({
   text,
   reasoning,
+  guardrailBlock,
   handoff,
   inputRequest,
   input,
@@ -67,6 +68,7 @@ function toEvent({
   if (toolResult !== undefined) return { case: "toolResult", value: toolResult };
   if (citation !== undefined) return { case: "citation", value: citation };
   if (usage !== undefined) return { case: "usage", value: usage };
+  if (guardrailBlock !== undefined) return { case: "guardrailBlock", value: guardrailBlock };
   if (handoff !== undefined) return { case: "handoff", value: handoff };
   if (inputRequest !== undefined) return { case: "inputRequest", value: inputRequest };
   if (input !== undefined) return { case: "input", value: input };

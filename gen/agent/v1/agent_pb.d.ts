@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Citation, Handoff, Input, InputRequest, Status, Task, TaskRequestSchema, TaskResponseSchema, TokenChunkSchema, TokenUsage, ToolCall, ToolDefinition, ToolResult } from "./task_pb.js";
+import type { Citation, GuardrailBlock, Handoff, Input, InputRequest, Status, Task, TaskRequestSchema, TaskResponseSchema, TokenChunkSchema, TokenUsage, ToolCall, ToolDefinition, ToolResult } from "./task_pb.js";
 import type { Status as Status$1 } from "../../google/rpc/status_pb.js";
 
 /**
@@ -289,6 +289,14 @@ export declare type ConverseResponse = Message<"agent.v1.ConverseResponse"> & {
      */
     value: number;
     case: "restartedFrom";
+  } | {
+    /**
+     * A guardrail of the agent has blocked the answer, which is not delivered.
+     *
+     * @generated from field: agent.v1.GuardrailBlock guardrail_block = 13;
+     */
+    value: GuardrailBlock;
+    case: "guardrailBlock";
   } | {
     /**
      * The agent hands the rest of the conversation to another one, whose answer follows.

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Citation, Handoff, Input, InputRequest, Status, TaskRequest, TokenUsage, ToolCall, ToolResult } from "./task_pb.js";
+import type { Citation, GuardrailBlock, Handoff, Input, InputRequest, Status, TaskRequest, TokenUsage, ToolCall, ToolResult } from "./task_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Envelope, Spending } from "./envelope_pb.js";
 import type { Status as Status$1 } from "../../google/rpc/status_pb.js";
@@ -106,6 +106,14 @@ export declare type TaskLogEntry = Message<"agent.v1.TaskLogEntry"> & {
      */
     value: TaskFinish;
     case: "finish";
+  } | {
+    /**
+     * A guardrail has blocked the answer.
+     *
+     * @generated from field: agent.v1.GuardrailBlock guardrail_block = 13;
+     */
+    value: GuardrailBlock;
+    case: "guardrailBlock";
   } | {
     /**
      * Another agent goes on.

@@ -181,7 +181,7 @@ export declare const TaskResponseSchema: GenMessage<TaskResponse>;
 
 /**
  * TokenChunk is one event of a task, as StreamResponse delivers it. Exactly one of text, tool_call, tool_result, citation,
- * usage, restarted_from, handoff, reasoning, input_request, input and status is set.
+ * usage, restarted_from, guardrail_block, handoff, reasoning, input_request, input and status is set.
  *
  * @generated from message agent.v1.TokenChunk
  */
@@ -271,6 +271,13 @@ export declare type TokenChunk = Message<"agent.v1.TokenChunk"> & {
    * @generated from field: optional uint32 elapsed_ms = 12;
    */
   elapsedMs?: number | undefined;
+
+  /**
+   * A guardrail of the agent has blocked the answer, which is not delivered.
+   *
+   * @generated from field: agent.v1.GuardrailBlock guardrail_block = 13;
+   */
+  guardrailBlock?: GuardrailBlock | undefined;
 
   /**
    * The agent hands the rest of the conversation to another one, whose answer follows.
@@ -484,6 +491,40 @@ export declare type ToolResult = Message<"agent.v1.ToolResult"> & {
  * Use `create(ToolResultSchema)` to create a new message.
  */
 export declare const ToolResultSchema: GenMessage<ToolResult>;
+
+/**
+ * GuardrailBlock tells that an answer was not let out.
+ *
+ * @generated from message agent.v1.GuardrailBlock
+ */
+export declare type GuardrailBlock = Message<"agent.v1.GuardrailBlock"> & {
+  /**
+   * The guardrail.
+   *
+   * @generated from field: string guardrail = 1;
+   */
+  guardrail: string;
+
+  /**
+   * Why, each naming the claim or the place.
+   *
+   * @generated from field: repeated string reasons = 2;
+   */
+  reasons: string[];
+
+  /**
+   * The text that was blocked. It stays in the task's log and is never delivered.
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message agent.v1.GuardrailBlock.
+ * Use `create(GuardrailBlockSchema)` to create a new message.
+ */
+export declare const GuardrailBlockSchema: GenMessage<GuardrailBlock>;
 
 /**
  * Handoff tells that another agent goes on.

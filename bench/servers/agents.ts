@@ -1,0 +1,79 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { LanguageModel } from "ai";
+import { connect, defineAgent, fanOut, modelAgent, serve } from "convoke";
+import { runServer } from "./server.ts";
+
+/** What a model's answer has; a token is a piece of text. */
+const tokens = 10_000;
+const workMs = 50;
+const specialists = ["schedule", "research", "calculate", "summarize"];
+
+type Model = Extract<LanguageModel, { specificationVersion: "v4" }>;
+type Part = Awaited<ReturnType<Model["doStream"]>>["stream"] extends ReadableStream<infer Each> ? Each : never;
+
+/** A model that has its whole answer at once, so that all the time is what is around it. */
+const scripted: Model = {
+  specificationVersion: "v4",
+  provider: "scripted",
+  modelId: "scripted-1",
+  supportedUrls: {},
+  doGenerate: () => Promise.reject(new Error("it streams")),
+  doStream: async () => ({
+    stream: new ReadableStream<Part>({
+      start(controller) {
+        for (const part of answerParts()) controller.enqueue(part);
+        controller.close();
+      },
+    }),
+  }),
+};
+
+function* answerParts(): Generator<Part> {
+  yield { type: "stream-start", warnings: [] };
+  yield { type: "text-start", id: "0" };
+  for (let token = 0; token < tokens; token++) yield { type: "text-delta", id: "0", delta: " Tuesday" };
+  yield { type: "text-end", id: "0" };
+  const inputTokens = { total: 100, noCache: 100, cacheRead: 0, cacheWrite: 0 };
+  const outputTokens = { total: tokens, text: tokens, reasoning: 0 };
+  yield { type: "finish", finishReason: { unified: "stop", raw: "stop" }, usage: { inputTokens, outputTokens } };
+}
+
+/** The same without a model, and without the AI SDK. */
+const plain = defineAgent({
+  name: "plain",
+  async *run() {
+    for (let token = 0; token < tokens; token++) yield " Tuesday";
+  },
+});
+
+const asking = defineAgent({
+  name: "asking",
+  async *run({ content }, ctx) {
+    const asks = specialists.map((name) => ({ agent: ctx.agents.capability(name), content }));
+    for (const { content: answer } of await fanOut(asks)) yield answer;
+  },
+});
+
+const quiet = { port: 0, signals: false, log: { level: "warn" } } as const;
+
+await runServer(async () => {
+  const registry = await serve({ ...quiet, agents: [], registry: true });
+  const register = { registry: registry.url };
+  const agents = specialists.map((name) =>
+    defineAgent({
+      name,
+      capabilities: [name],
+      async *run() {
+        await delay(workMs);
+        yield "done ";
+      },
+    }),
+  );
+  await serve({ ...quiet, agents, register });
+  const found = connect({ ...register, waitForReady: true });
+  for (const name of specialists) await found.capability(name).process("are you there?");
+  found.close();
+  const model = modelAgent({ name: "model", model: scripted });
+  const { port } = await serve({ ...quiet, agents: [model, plain, asking], discover: register });
+  return port;
+});
