@@ -120,6 +120,7 @@ export {
   watchCertificates,
   watchPolicy,
 } from "./identity/index.ts";
+export { type McpServer, type McpTools, type McpToolsOptions, mcpTools } from "./mcp/index.ts";
 export {
   type AppendOptions as ThreadAppendOptions,
   createThreads,

@@ -16,6 +16,7 @@ const layers = [
   "memory",
   "registry",
   "agent",
+  "mcp",
   "task",
   "bridge",
   "web",

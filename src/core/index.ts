@@ -50,6 +50,7 @@ export {
   resolveLimits,
   wireBounds,
 } from "./limits.ts";
+export { mcpBounds } from "./mcp-bounds.ts";
 export { memoryBounds } from "./memory-bounds.ts";
 export { modelBounds } from "./model-bounds.ts";
 export { natsBounds } from "./nats-bounds.ts";

@@ -1,0 +1,203 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import {
+  Code,
+  ConnectError,
+  defineAgent,
+  type McpServer,
+  type McpTools,
+  type McpToolsOptions,
+  mcpTools,
+  modelAgent,
+} from "../src/index.ts";
+import { calling, saying, startModel } from "./support/model-server.ts";
+import { listen, root } from "./support/process.ts";
+import { startClient } from "./support/server.ts";
+
+const program = join(root, "node_modules/@modelcontextprotocol/server-everything/dist/index.js");
+const everything: McpServer = { command: process.execPath, args: [program] };
+
+const opened = new Set<McpTools>();
+const children = new Set<ChildProcess>();
+afterEach(async () => {
+  await Promise.all([...opened].map((each) => each.close()));
+  opened.clear();
+  for (const child of children) child.kill("SIGKILL");
+  children.clear();
+});
+
+async function open(server: McpServer, options?: McpToolsOptions): Promise<McpTools> {
+  const tools = await mcpTools(server, options);
+  opened.add(tools);
+  return tools;
+}
+
+/** A server by streamable HTTP. */
+async function startHttp(): Promise<McpServer> {
+  const free = createServer();
+  const port = Number((await listen(free)).split(":").at(-1));
+  await new Promise((resolve) => free.close(resolve));
+  const child = spawn(process.execPath, [program, "streamableHttp"], {
+    env: { PORT: String(port) },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  children.add(child);
+  for await (const line of child.stderr) if (String(line).includes("listening")) break;
+  return { url: `http://127.0.0.1:${port}/mcp` };
+}
+
+/** A program of a few lines as a server. */
+const script = (code: string): McpServer => ({ command: process.execPath, args: ["-e", code] });
+
+/** An agent that calls one of the tools with what it is asked. */
+async function agentOf({ tools }: McpTools, name: string) {
+  const tool = tools.find((each) => each.name === name);
+  if (tool === undefined) throw new Error(`there are ${tools.map((each) => each.name).join(", ")}`);
+  return startClient({
+    agents: [
+      defineAgent({
+        name: "user",
+        async *run(task, ctx) {
+          yield JSON.stringify(await ctx.tool(tool, JSON.parse(task.content)));
+        },
+      }),
+    ],
+  });
+}
+
+async function failure(call: Promise<unknown>): Promise<ConnectError> {
+  return call.then(
+    () => Promise.reject(new Error("the call succeeded")),
+    (thrown: unknown) => ConnectError.from(thrown),
+  );
+}
+
+describe.each<[how: string, start: () => Promise<McpServer>]>([
+  ["on standard input and output", async () => everything],
+  ["by streamable HTTP", startHttp],
+])("a server %s", (_how, start) => {
+  test("gives its tools, which agents call as their own", async () => {
+    const mcp = await open(await start());
+    expect(mcp.tools.map(({ name }) => name)).toEqual(expect.arrayContaining(["echo", "get-sum", "get-tiny-image"]));
+    const agents = await agentOf(mcp, "get-sum");
+    expect((await agents.process('{"a":2,"b":3}')).content).toBe('"The sum of 2 and 3 is 5."');
+  });
+
+  test("gives content of other kinds without its bytes, and structured content as it is", async () => {
+    const mcp = await open(await start());
+    const image = (await (await agentOf(mcp, "get-tiny-image")).process("{}")).content;
+    expect(image).toContain("image/png");
+    expect(image.length).toBeLessThan(500);
+    const structured = await (await agentOf(mcp, "get-structured-content")).process('{"location":"New York"}');
+    expect(JSON.parse(structured.content)).toMatchObject({ temperature: expect.any(Number) });
+  });
+
+  test.each([
+    ["arguments of another kind", '{"a":"two","b":3}', Code.InvalidArgument, /a/],
+    ["arguments that are none", "[]", Code.InvalidArgument, /must be an object/],
+  ])("refuses %s", async (_what, content, code, message) => {
+    const agents = await agentOf(await open(await start()), "get-sum");
+    const error = await failure(agents.process(content));
+    expect([error.code, error.rawMessage]).toEqual([code, expect.stringMatching(message)]);
+  });
+
+  test("is given the time of its tool, and no more", async () => {
+    const mcp = await open(await start(), { timeoutMs: 300 });
+    const agents = await agentOf(mcp, "trigger-long-running-operation");
+    const error = await failure(agents.process('{"duration":60,"steps":2}'));
+    expect([error.code, error.rawMessage]).toEqual([
+      Code.DeadlineExceeded,
+      'tool "trigger-long-running-operation" took longer than its 300 ms',
+    ]);
+  });
+});
+
+test("a model calls them", async () => {
+  const { model } = await startModel(calling(["c1", "everything_echo", '{"message":"hello"}']), saying("It echoes."));
+  const { tools } = await open(everything, { prefix: "everything_" });
+  const agents = await startClient({ agents: [modelAgent({ name: "model", model, tools, maxRetries: 0 })] });
+  const results: string[] = [];
+  for await (const { toolResult } of agents.stream("echo hello"))
+    if (toolResult !== undefined) results.push(toolResult.resultJson);
+  expect(results).toEqual(['"Echo: hello"']);
+});
+
+test("one that needs somebody's leave asks for it", async () => {
+  const mcp = await open(everything, { approve: (name) => name === "echo" });
+  expect(mcp.tools.filter(({ approve }) => approve).map(({ name }) => name)).toEqual(["echo"]);
+});
+
+test("a server that dies fails the call at which it died, and the next call starts it anew", async () => {
+  const dying = script(
+    `${speaking} answer.call = ({ params }) => params.arguments.die ? process.kill(process.pid, "SIGKILL") : text(String(process.pid));`,
+  );
+  const agents = await agentOf(await open(dying), "call");
+  const first = (await agents.process("{}")).content;
+  const error = await failure(agents.process('{"die":true}'));
+  expect([error.code, error.rawMessage]).toEqual([Code.Unavailable, expect.stringMatching(/^the MCP server "node" is away$/)]);
+  const second = (await agents.process("{}")).content;
+  expect(second).toMatch(/^"\d+"$/);
+  expect(second).not.toBe(first);
+});
+
+test("closing ends the server's program, and calls fail from then on", async () => {
+  const mcp = await mcpTools(script(`${speaking} answer.call = () => text(String(process.pid));`));
+  const agents = await agentOf(mcp, "call");
+  const pid = Number(JSON.parse((await agents.process("{}")).content));
+  await mcp.close();
+  expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+  expect((await failure(agents.process("{}"))).code).toBe(Code.Internal);
+});
+
+test("what a tool reports as its own failure reaches who called it, and no request of the server is left without an answer", async () => {
+  const asking = script(`${speaking}
+    answer.call = ({ id }) => { ask("sampling/createMessage", { messages: [], maxTokens: 1 }, ({ error }) => reply(id, { isError: true, content: [{ type: "text", text: "no: " + error.code }] })); };`);
+  const agents = await agentOf(await open(asking), "call");
+  const error = await failure(agents.process("{}"));
+  expect([error.code, error.rawMessage]).toEqual([Code.FailedPrecondition, "no: -32601"]);
+});
+
+/** The least of an MCP server: \`answer.call\` answers its one tool, by what it returns or by itself. */
+const speaking = `
+  const answer = {}, asked = new Map();
+  const send = (message) => process.stdout.write(JSON.stringify({ jsonrpc: "2.0", ...message }) + "\\n");
+  const reply = (id, result) => send({ id, result });
+  const text = (text) => ({ content: [{ type: "text", text }] });
+  const ask = (method, params, done) => { asked.set("s1", done); send({ id: "s1", method, params }); };
+  const schema = { type: "object" };
+  let names = ["call"];
+  require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
+    const message = JSON.parse(line), { id, method, params } = message;
+    if (method === undefined) return asked.get(id)?.(message);
+    if (method === "initialize") reply(id, { protocolVersion: params.protocolVersion, capabilities: { tools: {} }, serverInfo: { name: "s", version: "1" } });
+    if (method === "tools/list") reply(id, { tools: names.map((name) => ({ name, inputSchema: schema })) });
+    if (method === "tools/call") { const result = answer.call(message); if (result?.content) reply(id, result); }
+  });`;
+
+test.each<[what: string, server: McpServer, code: Code, message: RegExp]>([
+  ["is not there", { command: "/nowhere/secret/mcp" }, Code.Unavailable, /^the MCP server "mcp" is away$/],
+  ["is not there, by HTTP", { url: "http://127.0.0.1:1/mcp" }, Code.Unavailable, /^the MCP server {1,2}is away$/],
+  ["ends at once", script("process.exit(3)"), Code.Unavailable, /is away$/],
+  ["says nothing", script("setInterval(() => {}, 1000)"), Code.DeadlineExceeded, /took too long to answer$/],
+  [
+    "speaks another language",
+    script('setInterval(() => console.log("hello there"), 50)'),
+    Code.DeadlineExceeded,
+    /took too long/,
+  ],
+  [
+    "has too many tools",
+    script(`${speaking} names = Array.from({ length: 129 }, (_, index) => "t" + index);`),
+    Code.ResourceExhausted,
+    /^the MCP server has more than 128 tools/,
+  ],
+])("a server that %s is a typed error", async (_what, server, code, message) => {
+  const error = await failure(mcpTools(server, { connectTimeoutMs: 1_000 }));
+  expect([error.code, error.rawMessage]).toEqual([code, expect.stringMatching(message)]);
+});
+
+test("two tools whose names become the same are refused", async () => {
+  const server = script(`${speaking} names = ["a b", "a.b"];`);
+  await expect(mcpTools(server)).rejects.toThrow(new TypeError('the MCP server has two tools that would be called "a_b" here'));
+});
