@@ -1,5 +1,5 @@
 import { connect } from "convoke";
-import { certificatesOf } from "./certificates.ts";
+import { certificatesOf } from "../certificates.ts";
 
 /** The third process: finds who can schedule, checks who that is, asks, and ends. */
 const [, registry = "", question = ""] = process.argv.slice(2);

@@ -1,5 +1,5 @@
 import { serve } from "convoke";
-import { certificatesOf } from "./certificates.ts";
+import { certificatesOf } from "../certificates.ts";
 
 /** The first process: who can do what, where. Only who has a certificate of the domain may ask or register. */
 const { url } = await serve({

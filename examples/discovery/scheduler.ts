@@ -1,6 +1,6 @@
 import { type Agent, definePolicy, serve } from "convoke";
+import { certificatesOf } from "../certificates.ts";
 import schedule from "../team/schedule.ts";
-import { certificatesOf } from "./certificates.ts";
 
 /** The second process: an agent that can schedule, for the assistant and for nobody else. */
 const [, registry = ""] = process.argv.slice(2);
