@@ -181,6 +181,8 @@ export interface AskOptions {
    * RangeError. Default, and the most: what is left of the task's own time.
    */
   readonly timeoutMs?: number;
+  /** The agent speaks for the asker from now on, as {@link handOff} says: to whom it hands on, the asker's conversation goes. Default: its own alone. */
+  readonly handsOn?: boolean;
   /** Ends this ask alone, with the ConnectError that it is aborted with, else with CANCELLED. Default: none. */
   readonly signal?: AbortSignal;
 }

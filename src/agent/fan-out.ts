@@ -1,6 +1,6 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { Citation } from "../contract/index.ts";
-import { type AgentEvent, askBounds, errorOf, resourceExhausted, toPeerError } from "../core/index.ts";
+import { type AgentEvent, abortError, askBounds, errorOf, resourceExhausted, toPeerError } from "../core/index.ts";
 import type { AgentHandle, AskOptions } from "./define.ts";
 
 /** One of the asks of a {@link fanOut}. */
@@ -14,7 +14,10 @@ export interface FanOutOptions {
   readonly concurrency?: number;
   /** `"all"`: the first ask that fails ends the others, and is what {@link fanOut} fails with. `"settled"`: each has its outcome. Default `"all"`. */
   readonly mode?: "all" | "settled";
-  /** Ends all asks; {@link fanOut} then fails with what it is aborted with. The end of the task, `ctx.signal`, ends them anyway. */
+  /**
+   * Ends all asks; {@link fanOut} then fails with the ConnectError that it is aborted with, else with CANCELLED. The end of the task, `ctx.signal`,
+   * ends them anyway.
+   */
   readonly signal?: AbortSignal;
 }
 
@@ -37,7 +40,7 @@ export interface FanOutOutcome {
  *
  * Each of them may use all that is left of the task's budget when it is asked: asks on other servers, which cannot see each other, may use more together.
  *
- * @throws ConnectError with `mode: "all"`, what the first ask failed with, its message led by which one it was; what `signal` is aborted with.
+ * @throws ConnectError with `mode: "all"`, what the first ask failed with, its message led by which one it was; what `signal` ends it with.
  * @throws RangeError for options that cannot be.
  */
 export async function fanOut(asks: readonly FanOutAsk[], options: FanOutOptions = {}): Promise<FanOutOutcome[]> {
@@ -48,9 +51,9 @@ export async function fanOut(asks: readonly FanOutAsk[], options: FanOutOptions 
   const waiting = asks.entries(); // shared: each worker takes the next
   const worker = async () => {
     for (const [index, ask] of waiting) {
-      caller?.throwIfAborted();
+      throwIfAborted(caller);
       const outcome = await outcomeOf(ask, signal);
-      caller?.throwIfAborted();
+      throwIfAborted(caller);
       if (mode === "all" && outcome.error !== undefined) {
         throw errorOf(`"${outcome.name}", ask ${index + 1} of ${asks.length}`, outcome.error);
       }
@@ -102,6 +105,10 @@ class Answer {
 
 function tooLong(what: string): ConnectError {
   return resourceExhausted({ subject: "answer", description: `the answer ${what}` });
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortError(signal.reason, "whoever asked has stopped the asks");
 }
 
 function joined(signal: AbortSignal, other: AbortSignal | undefined): AbortSignal {

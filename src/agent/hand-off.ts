@@ -17,5 +17,5 @@ export async function* handOff(
 ): AsyncGenerator<AgentEvent, void, undefined> {
   const { capability } = agent;
   yield { case: "handoff", value: create(HandoffSchema, { capability }) };
-  yield* agent.stream(content, options);
+  yield* agent.stream(content, { ...options, handsOn: true });
 }

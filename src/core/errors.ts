@@ -103,6 +103,11 @@ export function cancelled(message: string): ConnectError {
   return failure(Code.Canceled, message);
 }
 
+/** What work ends with whose signal was aborted: the ConnectError that it was aborted with, else CANCELLED. */
+export function abortError(reason: unknown, message: string): ConnectError {
+  return reason instanceof ConnectError ? reason : cancelled(message);
+}
+
 /** DEADLINE_EXCEEDED: the time that the caller gave is over. */
 export function deadlineExceeded(message: string): ConnectError {
   return failure(Code.DeadlineExceeded, message);

@@ -16,6 +16,7 @@ export {
   traceIdOf,
 } from "./envelope.ts";
 export {
+  abortError,
   alreadyExists,
   cancelled,
   dataLoss,

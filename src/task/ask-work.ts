@@ -1,7 +1,6 @@
-import { ConnectError } from "@connectrpc/connect";
 import type { AskOptions } from "../agent/index.ts";
 import type { AgentEvent } from "../core/index.ts";
-import { cancelled, deadlineExceeded, timers, untilAborted } from "../core/index.ts";
+import { abortError, cancelled, deadlineExceeded, timers, untilAborted } from "../core/index.ts";
 import type { Additions } from "./additions.ts";
 import type { Meter } from "./meter.ts";
 import type { Work } from "./place.ts";
@@ -77,7 +76,7 @@ export async function* askEvents(above: Work, { options, deadlineMs, chain, star
   const work = new AskWork(above, deadlineMs);
   const late = () => work.abort(deadlineExceeded(`${chain}: it took longer than the ${timeoutMs} ms that it was given`));
   const due = deadlineMs < above.deadlineMs ? timers.schedule(deadlineMs - Date.now(), late) : undefined;
-  const stop = () => work.abort(stoppedBy(signal?.reason, chain));
+  const stop = () => work.abort(abortError(signal?.reason, `${chain}: whoever asked has stopped it`));
   const stopWithAbove = () => work.abort(above.signal.reason);
   signal?.addEventListener("abort", stop);
   above.signal.addEventListener("abort", stopWithAbove);
@@ -91,9 +90,4 @@ export async function* askEvents(above: Work, { options, deadlineMs, chain, star
     above.signal.removeEventListener("abort", stopWithAbove);
     if (!isOver) work.abort(cancelled(`${chain}: nobody waits for it any more`));
   }
-}
-
-/** What an ask ends with when its signal is aborted with this. */
-export function stoppedBy(reason: unknown, chain: string): ConnectError {
-  return reason instanceof ConnectError ? reason : cancelled(`${chain}: whoever asked has stopped it`);
 }

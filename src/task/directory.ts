@@ -3,6 +3,7 @@ import { type AgentDirectory, type AgentHandle, type AskOptions, cardOf, type Ta
 import { type InputRequest, Status } from "../contract/index.ts";
 import {
   type AgentEvent,
+  abortError,
   deadlineExceeded,
   type Envelope,
   envelopeHeaders,
@@ -12,7 +13,7 @@ import {
   resourceExhausted,
 } from "../core/index.ts";
 import { foldEvents } from "./answer.ts";
-import { askEvents, checkAskOptions, deadlineOf, stoppedBy } from "./ask-work.ts";
+import { askEvents, checkAskOptions, deadlineOf } from "./ask-work.ts";
 import { newId } from "./id.ts";
 import type { Place, Work } from "./place.ts";
 import { type RemoteAgents, remoteEvents } from "./remote.ts";
@@ -53,6 +54,7 @@ function handleOf(place: Place, { name, capability, ask }: { name: string; capab
     const start = (work: Work) => ask(content, { work, hops }, options);
     for await (const event of askEvents(place.work, { options, deadlineMs, chain: chainOf(hops, name), start })) {
       if (event.case === "guardrailBlock") continue; // its error comes next
+      if (event.case === "handoff" && options.handsOn !== true) continue;
       if (event.case === "inputRequest") throw asksSomebody(name, event.value);
       yield event;
     }
@@ -112,7 +114,8 @@ function hopsBelow(place: Place, { name, deadlineMs, signal }: Callee): readonly
     throw resourceExhausted({ subject: "call depth", description });
   }
   if (deadlineMs <= Date.now()) throw deadlineExceeded(`the time is over: ${chain}`);
-  for (const each of [work.signal, signal]) if (each?.aborted) throw stoppedBy(each.reason, chain);
+  for (const each of [work.signal, signal])
+    if (each?.aborted) throw abortError(each.reason, `${chain}: whoever asked has stopped it`);
   work.meter.call(chain);
   return below;
 }
