@@ -38,7 +38,7 @@ export const cases: readonly BenchCase[] = [
   {
     name: "model-agent",
     title:
-      "Server: a model's answer of 10,000 tokens, all there at once: from the request to the first token, and for each token",
+      "Server: a model that has each of 10,000 tokens when it is asked: from the request to the first token, and for each token",
     unit: "µs",
     better: "lower",
     ours: "model-agent",

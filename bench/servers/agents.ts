@@ -11,21 +11,24 @@ const specialists = ["schedule", "research", "calculate", "summarize"];
 type Model = Extract<LanguageModel, { specificationVersion: "v4" }>;
 type Part = Awaited<ReturnType<Model["doStream"]>>["stream"] extends ReadableStream<infer Each> ? Each : never;
 
-/** A model that has its whole answer at once, so that all the time is what is around it. */
+/** A model that has each token when it is asked for it, so that all the time is what is around it. */
 const scripted: Model = {
   specificationVersion: "v4",
   provider: "scripted",
   modelId: "scripted-1",
   supportedUrls: {},
   doGenerate: () => Promise.reject(new Error("it streams")),
-  doStream: async () => ({
-    stream: new ReadableStream<Part>({
-      start(controller) {
-        for (const part of answerParts()) controller.enqueue(part);
-        controller.close();
+  doStream: async () => {
+    const parts = answerParts();
+    const stream = new ReadableStream<Part>({
+      pull(controller) {
+        const { value, done } = parts.next();
+        if (done === true) controller.close();
+        else controller.enqueue(value);
       },
-    }),
-  }),
+    });
+    return { stream };
+  },
 };
 
 function* answerParts(): Generator<Part> {
