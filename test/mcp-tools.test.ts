@@ -193,7 +193,7 @@ test.each<[what: string, server: McpServer, code: Code, message: RegExp]>([
     /^the MCP server has more than 128 tools/,
   ],
 ])("a server that %s is a typed error", async (_what, server, code, message) => {
-  const error = await failure(mcpTools(server, { connectTimeoutMs: 1_000 }));
+  const error = await failure(mcpTools(server, { connectTimeoutMs: 4_000 }));
   expect([error.code, error.rawMessage]).toEqual([code, expect.stringMatching(message)]);
 });
 

@@ -238,7 +238,7 @@ describe("a model that fails", () => {
     ["breaks off in mid-stream", breaking, Code.Unavailable, "the connection to the model broke", 1_000],
     ["ends in mid-stream", ending, Code.Unavailable, "the model's answer broke off, or is none", 1_000],
   ])("that %s is a typed error, and the log says so", async (_what, answer, code, message, retryMs) => {
-    const { agents } = await start([answer], { limits: { firstChunkMs: 300, chunkMs: 300 } });
+    const { agents } = await start([answer], { limits: { firstChunkMs: 1_000, chunkMs: 1_000 } });
     const error = await failure(agents.process({ taskId: "t", content: "hi" }));
     expect([error.code, error.rawMessage]).toEqual([code, message]);
     const [retry] = error.findDetails(RetryInfoSchema);
