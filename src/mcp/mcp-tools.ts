@@ -25,7 +25,8 @@ export interface McpTools extends AsyncDisposable {
 /**
  * Connects to an MCP server and makes tools of its tools, for `ctx.tool` and `modelAgent`.
  *
- * A server that has died is started, or connected to, anew with the next call; the call at which it died fails with UNAVAILABLE. What a tool reports as its own
+ * A program that has died is started anew with the next call; the call at which it died fails with UNAVAILABLE. A server by HTTP that has died is not noticed yet:
+ * its calls fail until the tools are made anew. What a tool reports as its own
  * failure is FAILED_PRECONDITION, so that a model reads it. The server can ask nothing of the agent: requests for sampling or input are refused.
  *
  * @throws ConnectError UNAVAILABLE for a server that is not there, DEADLINE_EXCEEDED for one that does not answer in time, RESOURCE_EXHAUSTED for one with more than
