@@ -11,6 +11,7 @@ import {
   type Tool,
   usage,
 } from "../src/index.ts";
+import { failure } from "./support/failure.ts";
 import { startClient, startServer } from "./support/server.ts";
 
 const heard: { chain: readonly string[]; leftMs: number; tokens: number | undefined; content: string }[] = [];
@@ -51,13 +52,6 @@ const places: readonly [name: string, start: (tool: Tool) => Promise<Agents>][] 
     },
   ],
 ];
-
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  return call.then(
-    () => Promise.reject(new Error("the call succeeded")),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
-}
 
 beforeEach(() => {
   heard.length = 0;
@@ -117,7 +111,7 @@ test("a capability that nobody has is NOT_FOUND, and named", async () => {
   expect(error.findDetails(ResourceInfoSchema)).toMatchObject([{ resourceType: "capability", resourceName: "fly" }]);
 });
 
-test("it says what it is, and what it takes, as any tool does", () => {
+test("it says what it is, and what it takes, like other tools", () => {
   const { name, description, parametersJsonSchema } = toolDefinitionOf(agentTool("library.cite"));
   expect([name, description]).toEqual(["library_cite", "Asks an agent that can do this: library.cite."]);
   expect(JSON.parse(parametersJsonSchema)).toMatchObject({

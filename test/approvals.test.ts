@@ -2,7 +2,6 @@ import { z } from "zod";
 import {
   type Agents,
   Code,
-  ConnectError,
   connect,
   createMemoryStore,
   defineAgent,
@@ -13,6 +12,7 @@ import {
   type Store,
   withinBudget,
 } from "../src/index.ts";
+import { failure } from "./support/failure.ts";
 import { type Answer, calling, saying, startModel } from "./support/model-server.ts";
 import { startClient, startServer } from "./support/server.ts";
 import { taskPlaces } from "./support/task-places.ts";
@@ -41,13 +41,6 @@ const paying = (pay: Pay) =>
       yield `Done: ${await ctx.tool(pay, JSON.parse(task.content))}.`;
     },
   });
-
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  return call.then(
-    () => Promise.reject(new Error("the call succeeded")),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
-}
 
 /** What a task asks for, and the id of it. */
 async function asked(agents: Agents, content = '{"amount":5}', taskId = "t") {

@@ -21,6 +21,7 @@ import {
 } from "../src/index.ts";
 import { asking } from "./support/agents.ts";
 import { createCutOff } from "./support/cut-off.ts";
+import { failure } from "./support/failure.ts";
 import { startClient, startServer } from "./support/server.ts";
 import { taskPlaces } from "./support/task-places.ts";
 
@@ -76,13 +77,6 @@ const endless = defineAgent({
     yield toolCall({ id: `call-${toolResults.length}`, name: "doing", arguments: {} });
   },
 });
-
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  return call.then(
-    () => Promise.reject(new Error("the call succeeded")),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
-}
 
 /** A stream's chunks, each in a few words, and what a caller counts on of all of them. */
 async function chunksOf(agents: Agents, task: string | { taskId: string; content: string }, options: TaskCallOptions) {

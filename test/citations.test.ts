@@ -1,28 +1,13 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import {
-  Code,
-  ConnectError,
-  citesItsSources,
-  defineAgent,
-  defineTool,
-  modelAgent,
-  type QuoteInit,
-  SourceRange_Unit,
-} from "../src/index.ts";
+import { Code, citesItsSources, defineAgent, defineTool, modelAgent, type QuoteInit, SourceRange_Unit } from "../src/index.ts";
+import { failure } from "./support/failure.ts";
 import { calling, saying, startModel } from "./support/model-server.ts";
 import { startClient } from "./support/server.ts";
 
 const notes = { from: "notes.txt", line: "The fee is 12 € — “per month”." };
 const read = defineTool({ name: "read", input: z.object({}), run: () => notes });
 const resultHash = createHash("sha256").update(JSON.stringify(notes)).digest("hex");
-
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  return call.then(
-    () => Promise.reject(new Error("the call succeeded")),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
-}
 
 /** An agent that reads the notes, and cites. */
 const citing = (quote: QuoteInit) =>

@@ -1,19 +1,13 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server as NetServer } from "node:net";
-import { Code, ConnectError, connect } from "../src/index.ts";
+import { Code, connect } from "../src/index.ts";
 import { createGate } from "./support/agents.ts";
+import { failure } from "./support/failure.ts";
 import { losesConnections, startServer } from "./support/server.ts";
 
 async function listen(server: NetServer): Promise<string> {
   await once(server.listen(0, "127.0.0.1"), "listening");
   return `127.0.0.1:${(server.address() as AddressInfo).port}`; // a TCP server's address is never a pipe name
-}
-
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  return call.then(
-    () => Promise.reject(new Error("the call succeeded")),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
 }
 
 describe("a connection that cannot be had is UNAVAILABLE", () => {

@@ -1,9 +1,10 @@
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { AgentService as FirstAgentService } from "../gen/agent/agent_pb.js";
 import { AgentService, ErrorInfoSchema } from "../src/contract/index.ts";
 import { type Agents, connect, createMemoryStore, defineAgent, type ServeOptions, Status, type Store } from "../src/index.ts";
 import { createTransport } from "../src/wire/index.ts";
 import { asking, createGate, echo, failing, remembering } from "./support/agents.ts";
+import { failure } from "./support/failure.ts";
 import { startServer } from "./support/server.ts";
 import { openStore } from "./support/sqlite.ts";
 
@@ -16,13 +17,6 @@ const clients: Agents[] = [];
 afterAll(() => {
   for (const agents of clients) agents.close();
 });
-
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  return call.then(
-    () => Promise.reject(new Error("the call succeeded")),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
-}
 
 async function startAt(store: Store, options: Partial<ServeOptions> = {}) {
   const server = await startServer({ store, ...options });

@@ -1,16 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import {
-  Code,
-  ConnectError,
-  defineAgent,
-  type McpServer,
-  type McpTools,
-  type McpToolsOptions,
-  mcpTools,
-  modelAgent,
-} from "../src/index.ts";
+import { Code, defineAgent, type McpServer, type McpTools, type McpToolsOptions, mcpTools, modelAgent } from "../src/index.ts";
+import { failure } from "./support/failure.ts";
 import { calling, saying, startModel } from "./support/model-server.ts";
 import { listen, root } from "./support/process.ts";
 import { startClient } from "./support/server.ts";
@@ -64,13 +56,6 @@ async function agentOf({ tools }: McpTools, name: string) {
       }),
     ],
   });
-}
-
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  return call.then(
-    () => Promise.reject(new Error("the call succeeded")),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
 }
 
 describe.each<[how: string, start: () => Promise<McpServer>]>([

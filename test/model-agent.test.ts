@@ -3,7 +3,6 @@ import { RetryInfoSchema } from "../src/contract/index.ts";
 import {
   type Agents,
   Code,
-  ConnectError,
   createMemoryStore,
   defineTool,
   type ModelAgentDefinition,
@@ -11,6 +10,7 @@ import {
   modelFromEnvironment,
   Status,
 } from "../src/index.ts";
+import { failure } from "./support/failure.ts";
 import { type Answer, begin, calling, finish, refusing, saying, send, startModel } from "./support/model-server.ts";
 import { startClient, startServer } from "./support/server.ts";
 
@@ -26,13 +26,6 @@ async function start(answers: readonly Answer[], more: Partial<ModelAgentDefinit
   const { model, asked } = await startModel(...answers);
   const agents = await startClient({ agents: [modelAgent({ name: "model", model, maxRetries: 0, ...more })] });
   return { agents, asked };
-}
-
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  return call.then(
-    () => Promise.reject(new Error("the call succeeded")),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
 }
 
 /** The events of a task, each in a few words. */
@@ -246,6 +239,22 @@ describe("a model that fails", () => {
     expect(delay && Number(delay.seconds) * 1_000 + delay.nanos / 1e6).toBe(retryMs);
     expect(await agents.get("t")).toMatchObject({ error: { code, message } });
     expect(JSON.stringify(error)).not.toContain("secret");
+  });
+
+  test("that calls a tool of its caller and then says nothing is silent for too long, too", async () => {
+    const stream = new ReadableStream({
+      start(controller) {
+        controller.enqueue({ type: "stream-start", warnings: [] });
+        controller.enqueue({ type: "tool-call", toolCallId: "c1", toolName: "clock", input: "{}" });
+      },
+    });
+    const doStream = async () => ({ stream });
+    const doGenerate = () => Promise.reject(new Error("it streams"));
+    const model = { specificationVersion: "v4", provider: "p", modelId: "m", supportedUrls: {}, doStream, doGenerate } as const;
+    const agents = await startClient({ agents: [modelAgent({ name: "model", model, limits: { chunkMs: 500 } })] });
+    const asking = agents.process({ content: "hi", availableTools: [{ name: "clock" }] }, { timeoutMs: 20_000 });
+    const error = await failure(asking);
+    expect([error.code, error.rawMessage]).toEqual([Code.Unavailable, "the model was silent for too long"]);
   });
 
   const piece: Answer = (response) => {

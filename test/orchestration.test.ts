@@ -11,20 +11,13 @@ import {
   type FanOutOptions,
   fanOut,
   handOff,
-  route,
   type Server,
   type Task,
   usage,
 } from "../src/index.ts";
+import { failure } from "./support/failure.ts";
 import { startClient, startServer } from "./support/server.ts";
 import { taskPlaces } from "./support/task-places.ts";
-
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  return call.then(
-    () => Promise.reject(new Error("the call succeeded")),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
-}
 
 type Run = (task: Task, ctx: AgentContext) => ReturnType<Agent["run"]>;
 
@@ -222,40 +215,4 @@ test.each<[what: string, asks: number, options: FanOutOptions, message: string]>
 ])("a fan-out of %s is refused", async (_what, asks, options, message) => {
   const ask = { agent: { name: "a", stream: () => (async function* () {})() }, content: "hi" };
   await expect(fanOut(Array(asks).fill(ask), options)).rejects.toThrow(message);
-});
-
-describe("route", () => {
-  const task = (content: string): Task => ({
-    id: "t",
-    content,
-    metadata: {},
-    availableTools: [],
-    toolResults: [],
-    inputs: [],
-    events: [],
-  });
-  const routes = [
-    { name: "schedule", when: /\bmeet/g },
-    { name: "long", when: ({ content }: Task) => content.length > 20 },
-    { name: "rest" },
-  ];
-
-  test.each([
-    ["we meet", undefined, "schedule"],
-    ["we meet, with many words more", undefined, "schedule"],
-    ["a question of many words", undefined, "long"],
-    ["hi", "rest", "rest"],
-    ["hi", undefined, undefined],
-  ])("%j goes by the first rule that it fits, else to %j", async (content, otherwise, name) => {
-    expect((await route(task(content), routes, otherwise === undefined ? {} : { otherwise }))?.name).toBe(name);
-  });
-
-  test("may be chosen by a function, such as a model", async () => {
-    expect((await route(task("we meet"), routes, { choose: async () => "rest" }))?.name).toBe("rest");
-    const error = await failure(route(task("hi"), routes, { choose: () => "nowhere" }));
-    expect([error.code, error.rawMessage]).toEqual([
-      Code.Internal,
-      'there is no route "nowhere"; the routes are schedule, long, rest',
-    ]);
-  });
 });

@@ -1,4 +1,5 @@
-import { type Route, type RouteOptions, route, type Task } from "../src/index.ts";
+import { Code, type Route, type RouteOptions, route, type Task } from "../src/index.ts";
+import { failure } from "./support/failure.ts";
 
 const asked = (content: string): Task => ({
   id: "t",
@@ -37,4 +38,29 @@ test.each<[string, RouteOptions<Route>, string | undefined]>([
 test("what the choice fails with is what it fails with", async () => {
   const choose = async () => Promise.reject(new Error("the model is away"));
   await expect(route(asked("x"), routes, { choose })).rejects.toThrow("the model is away");
+});
+
+const desks = [
+  { name: "schedule", when: /\bmeet/g },
+  { name: "long", when: ({ content }: Task) => content.length > 20 },
+  { name: "rest" },
+];
+
+test.each([
+  ["we meet", undefined, "schedule"],
+  ["we meet, with many words more", undefined, "schedule"],
+  ["a question of many words", undefined, "long"],
+  ["hi", "rest", "rest"],
+  ["hi", undefined, undefined],
+])("%j goes by the first rule that it fits, else to %j", async (content, otherwise, name) => {
+  expect((await route(asked(content), desks, otherwise === undefined ? {} : { otherwise }))?.name).toBe(name);
+});
+
+test("may be chosen by a function, such as a model", async () => {
+  expect((await route(asked("we meet"), desks, { choose: async () => "rest" }))?.name).toBe("rest");
+  const error = await failure(route(asked("hi"), desks, { choose: () => "nowhere" }));
+  expect([error.code, error.rawMessage]).toEqual([
+    Code.Internal,
+    'there is no route "nowhere"; the routes are schedule, long, rest',
+  ]);
 });

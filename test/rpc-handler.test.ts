@@ -21,6 +21,7 @@ import {
   type Listener,
   type RpcHandlerOptions,
 } from "../src/wire/index.ts";
+import { failure } from "./support/failure.ts";
 import { http2Request, outcomeOf } from "./support/raw.ts";
 
 const listeners = new Set<Listener>();
@@ -40,13 +41,6 @@ async function serve(options: RpcHandlerOptions, protocol: "grpc" | "grpc-web" |
   const transport = createTransport({ baseUrl: url, protocol });
   transports.add(transport);
   return { client: createClient(AgentService, transport), url, listener };
-}
-
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  return call.then(
-    () => Promise.reject(new Error("the call succeeded")),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
 }
 
 async function texts(chunks: AsyncIterable<{ text: string }>): Promise<string[]> {

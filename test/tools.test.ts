@@ -11,6 +11,7 @@ import {
   type Tool,
   type ToolContext,
 } from "../src/index.ts";
+import { failure } from "./support/failure.ts";
 import { startClient } from "./support/server.ts";
 import { taskPlaces } from "./support/task-places.ts";
 
@@ -40,13 +41,6 @@ function using(tool: Tool) {
       yield `It is ${JSON.stringify(output)}.`;
     },
   });
-}
-
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  return call.then(
-    () => Promise.reject(new Error("the call succeeded")),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
 }
 
 /** The events of a task, each in a few words. */

@@ -35,7 +35,7 @@ export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): A
   const { model, maxRetries, limits, system, temperature } = run;
   const { maxOutputTokens } = limits;
   const watch = new ModelWatch(limits);
-  const answer = new Answer(task.events, { spending, watch });
+  const answer = new Answer(task.events, { spending, watch, tools: run.tools });
   const own = run.cites ? [...run.tools, answer.citeTool] : run.tools;
   try {
     // It is read once; `streamText` keeps it all for others, which costs a tenth more for each token.
@@ -76,12 +76,22 @@ async function* eventsOf(parts: AsyncIterable<Part>, answer: Answer): AsyncGener
   }
 }
 
+interface AnswerInit {
+  readonly spending: ModelSpending;
+  readonly watch: ModelWatch;
+  /** The agent's own. */
+  readonly tools: readonly Tool[];
+}
+
 /** What the model has said so far. */
 class Answer {
   readonly #spending: ModelSpending;
   readonly #watch: ModelWatch;
   /** Calls of tools whose result has not come. */
   readonly #open = new Set<string>();
+  /** Those of them that are at work here: while they are, the model has nothing to say. */
+  readonly #running = new Set<string>();
+  readonly #tools: ReadonlySet<string>;
   /** What is wrong with calls that no tool gets. */
   readonly #invalid = new Map<string, string>();
   #finishReason: string | undefined;
@@ -90,7 +100,8 @@ class Answer {
   readonly #cited: AgentEvent[] = [];
   readonly citeTool: Tool;
 
-  constructor(before: readonly AgentEvent[], { spending, watch }: { spending: ModelSpending; watch: ModelWatch }) {
+  constructor(before: readonly AgentEvent[], { spending, watch, tools }: AnswerInit) {
+    this.#tools = new Set(tools.map(({ name }) => name));
     this.#spending = spending;
     this.#watch = watch;
     this.#events = [...before];
@@ -103,7 +114,7 @@ class Answer {
     for (const event of events) {
       if (typeof event === "object" && (event.case === "toolCall" || event.case === "toolResult")) this.#events.push(event);
     }
-    if (this.#open.size > 0) this.#watch.expect("tool");
+    if (this.#running.size > 0) this.#watch.expect("tool");
     else this.#watch.expect(beforeAnswer.has(part.type) ? "answer" : "piece");
     return part.type === "tool-result" ? [...events, ...this.#cited.splice(0)] : events;
   }
@@ -116,18 +127,19 @@ class Answer {
       case "tool-call":
         this.#open.add(part.toolCallId);
         if (part.invalid === true) this.#invalid.set(part.toolCallId, invalidity(part.error, part.toolName));
+        else if (this.#tools.has(part.toolName)) this.#running.add(part.toolCallId);
         yield toolCall({ id: part.toolCallId, name: part.toolName, arguments: part.input });
         return;
       case "tool-result":
-        this.#open.delete(part.toolCallId);
+        this.#close(part);
         yield toolResult({ callId: part.toolCallId, json: JSON.stringify(part.output) ?? "null" });
         return;
       case "tool-error":
-        this.#open.delete(part.toolCallId);
+        this.#close(part);
         yield toolResult({ callId: part.toolCallId, json: this.#failure(part), isError: true });
         return;
       case "tool-output-denied":
-        this.#open.delete(part.toolCallId);
+        this.#close(part);
         yield toolResult({
           callId: part.toolCallId,
           json: `the call of tool "${part.toolName}" was not approved`,
@@ -135,6 +147,7 @@ class Answer {
         });
         return;
       case "tool-approval-request":
+        this.#running.delete(part.toolCall.toolCallId);
         yield approvalRequest(part);
         return;
       case "source":
@@ -149,6 +162,11 @@ class Answer {
       case "error":
         throw part.error;
     }
+  }
+
+  #close({ toolCallId }: { readonly toolCallId: string }): void {
+    this.#open.delete(toolCallId);
+    this.#running.delete(toolCallId);
   }
 
   /** What the tool said of it, where that may be told; else which tool, and no more. */

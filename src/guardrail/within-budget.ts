@@ -29,7 +29,7 @@ export function withinBudget(budget: ResultBudget): Guardrail {
       const over = (what: string, count: number, most = Number.POSITIVE_INFINITY) =>
         count > most ? [`${count} ${what} are over the budget of ${most}`] : [];
       return blockFor([
-        ...over("tokens", Math.max(used, Number(spending?.tokens ?? 0)), tokens),
+        ...over("tokens", Math.max(used, spending?.tokens ?? 0), tokens),
         ...over("tool calls", calls, toolCalls),
         ...over("characters", content.length, chars),
       ]);
