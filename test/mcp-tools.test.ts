@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Code, defineAgent, type McpServer, type McpTools, type McpToolsOptions, mcpTools, modelAgent } from "../src/index.ts";
@@ -25,18 +26,27 @@ async function open(server: McpServer, options?: McpToolsOptions): Promise<McpTo
   return tools;
 }
 
-/** A server by streamable HTTP. */
+/** The MCP project's server by streamable HTTP. */
 async function startHttp(): Promise<McpServer> {
   const free = createServer();
-  const port = Number((await listen(free)).split(":").at(-1));
+  const port = (await listen(free)).split(":").at(-1) ?? "";
   await new Promise((resolve) => free.close(resolve));
   const child = spawn(process.execPath, [program, "streamableHttp"], {
-    env: { PORT: String(port) },
+    env: { PORT: port },
     stdio: ["ignore", "ignore", "pipe"],
   });
   children.add(child);
   for await (const line of child.stderr) if (String(line).includes("listening")) break;
   return { url: `http://127.0.0.1:${port}/mcp` };
+}
+
+/** A server by streamable HTTP of ours, that dies when it is told to. @param port of one that has died. */
+async function startMortal(port = "0") {
+  const file = join(root, "test/fixtures/mcp-http.mjs");
+  const child = spawn(process.execPath, [file], { env: { PORT: port }, stdio: ["ignore", "pipe", "inherit"] });
+  children.add(child);
+  const [line] = await once(child.stdout, "data");
+  return { port: String(line).trim(), child };
 }
 
 /** A program of a few lines as a server. */
@@ -124,6 +134,30 @@ test("a server that dies fails the call at which it died, and the next call star
   const second = (await agents.process("{}")).content;
   expect(second).toMatch(/^"\d+"$/);
   expect(second).not.toBe(first);
+});
+
+test("a server by HTTP that dies fails the call at which it died, and is connected to anew when it is back", async () => {
+  const { port } = await startMortal();
+  const agents = await agentOf(await open({ url: `http://127.0.0.1:${port}/mcp` }), "call");
+  const before = (await agents.process("{}")).content;
+  for (const content of ['{"die":true}', "{}"]) {
+    const error = await failure(agents.process(content, { timeoutMs: 20_000 }));
+    expect([error.code, error.rawMessage]).toEqual([Code.Unavailable, "the MCP server is away"]);
+  }
+  await startMortal(port);
+  const { content } = await agents.process("{}");
+  expect(content).toMatch(/^"\d+"$/);
+  expect(content).not.toBe(before);
+});
+
+test("a server by HTTP that was started anew between two calls knows the session no more: it is given another one", async () => {
+  const { port, child } = await startMortal();
+  const agents = await agentOf(await open({ url: `http://127.0.0.1:${port}/mcp` }), "call");
+  await agents.process("{}");
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  const again = await startMortal(port);
+  expect((await agents.process("{}")).content).toBe(`"${again.child.pid}"`);
 });
 
 test("closing ends the server's program, and calls fail from then on", async () => {

@@ -1,5 +1,7 @@
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
+import { toolBounds } from "../core/index.ts";
+import { watchedFetch } from "./watched-fetch.ts";
 
 /** Where an MCP server is. */
 export type McpServer =
@@ -12,6 +14,9 @@ export type McpServer =
     }
   /** One that is reached by streamable HTTP. */
   | { readonly url: string | URL; readonly headers?: Readonly<Record<string, string>>; readonly fetch?: typeof fetch };
+
+/** What HTTP says of a session that is not there (MCP 2025-11-25, Session Management). */
+const unknownSession = 404;
 
 /** One server, connected when somebody needs it, and anew after the connection has ended. */
 export class McpConnection {
@@ -36,6 +41,24 @@ export class McpConnection {
     return this.#client;
   }
 
+  /**
+   * Calls a tool. A call that met a server which knows the session no more was not begun, and is made again in another one.
+   *
+   * @throws what the SDK and the server say.
+   */
+  async call(call: { readonly name: string; readonly arguments: Record<string, unknown> }, signal: AbortSignal) {
+    const timeout = toolBounds.maxTimeoutMs; // the tool's own time ends it, by its signal
+    const first = await this.client();
+    try {
+      return await first.callTool(call, undefined, { signal, timeout });
+    } catch (thrown) {
+      if (Object(thrown).code !== unknownSession) throw thrown;
+      await first.close(); // and so it is forgotten
+      const next = await this.client();
+      return await next.callTool(call, undefined, { signal, timeout });
+    }
+  }
+
   /** Ends the program, or the session. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -45,6 +68,7 @@ export class McpConnection {
 
   async #connect(): Promise<Client> {
     const { Client } = await import("@modelcontextprotocol/sdk/client/index.js"); // only where there is an MCP server
+    const own = this.#client;
     const client = new Client({ name: "convoke", version: "0" });
     const transport = await transportTo(this.#server);
     try {
@@ -53,12 +77,12 @@ export class McpConnection {
       await client.close().catch(() => {}); // what kept it from starting tells more
       throw thrown;
     }
-    client.onclose = () => this.#forget();
+    client.onclose = () => this.#forget(own);
     return client;
   }
 
   /** @param which only if it is still this one. */
-  #forget(which = this.#client): void {
+  #forget(which: Promise<Client> | undefined): void {
     if (this.#client === which) this.#client = undefined;
   }
 }
@@ -66,9 +90,12 @@ export class McpConnection {
 async function transportTo(server: McpServer): Promise<Transport> {
   if ("url" in server) {
     const { StreamableHTTPClientTransport } = await import("@modelcontextprotocol/sdk/client/streamableHttp.js");
-    const { url, headers, fetch } = server;
-    const options = { ...(headers && { requestInit: { headers: { ...headers } } }), ...(fetch && { fetch }) };
-    return new StreamableHTTPClientTransport(new URL(url), options) as Transport; // its sessionId is written in another way
+    const { url, headers = {}, fetch } = server;
+    const transport = new StreamableHTTPClientTransport(new URL(url), {
+      requestInit: { headers: { ...headers } },
+      fetch: watchedFetch(fetch, () => void transport.close()), // which fails the calls that wait, and ends the session
+    });
+    return transport as Transport; // its sessionId is written in another way
   }
   const { StdioClientTransport, getDefaultEnvironment } = await import("@modelcontextprotocol/sdk/client/stdio.js");
   const { command, args = [], env = {}, cwd } = server;

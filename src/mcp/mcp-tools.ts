@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { defineTool, type Tool, type ToolInit } from "../agent/index.ts";
-import { invalidArgument, mcpBounds, resourceExhausted, type StandardSchema, toolBounds } from "../core/index.ts";
+import { invalidArgument, mcpBounds, resourceExhausted, type StandardSchema } from "../core/index.ts";
 import { McpConnection, type McpServer } from "./connection.ts";
 import { mcpFailure } from "./failure.ts";
 
@@ -25,8 +25,7 @@ export interface McpTools extends AsyncDisposable {
 /**
  * Connects to an MCP server and makes tools of its tools, for `ctx.tool` and `modelAgent`.
  *
- * A program that has died is started anew with the next call; the call at which it died fails with UNAVAILABLE. A server by HTTP that has died is not noticed yet:
- * its calls fail until the tools are made anew. What a tool reports as its own
+ * A server that has died is started, or connected to, anew with the next call; the call at which it died fails with UNAVAILABLE. What a tool reports as its own
  * failure is FAILED_PRECONDITION, so that a model reads it. The server can ask nothing of the agent: requests for sampling or input are refused.
  *
  * @throws ConnectError UNAVAILABLE for a server that is not there, DEADLINE_EXCEEDED for one that does not answer in time, RESOURCE_EXHAUSTED for one with more than
@@ -36,7 +35,7 @@ export interface McpTools extends AsyncDisposable {
 export async function mcpTools(server: McpServer, options: McpToolsOptions = {}): Promise<McpTools> {
   const { connectTimeoutMs = mcpBounds.connectTimeoutMs, prefix = "" } = options;
   const connection = new McpConnection(server, connectTimeoutMs);
-  const name = "url" in server ? "" : `"${server.command.split(/[\\/]/).at(-1)}"`;
+  const name = "url" in server ? "the MCP server" : `the MCP server "${server.command.split(/[\\/]/).at(-1)}"`;
   try {
     const tools = new Map<string, Tool>();
     for (const each of await listTools(connection, connectTimeoutMs)) {
@@ -97,9 +96,7 @@ function toolOf({ name: remote, description = "", inputSchema }: McpTool, place:
     ...(maxResultBytes !== undefined && { maxResultBytes }),
     async run(input, { signal }) {
       try {
-        const client = await connection.client();
-        const timeout = toolBounds.maxTimeoutMs; // the tool's own time ends it, by its signal
-        return contentOf(await client.callTool({ name: remote, arguments: { ...input } }, undefined, { signal, timeout }));
+        return contentOf(await connection.call({ name: remote, arguments: { ...input } }, signal));
       } catch (thrown) {
         throw mcpFailure(thrown, server);
       }
@@ -122,7 +119,7 @@ function argumentsOf(schema: object): StandardSchema<unknown, object> {
   };
 }
 
-type Called = Awaited<ReturnType<Awaited<ReturnType<McpConnection["client"]>>["callTool"]>>;
+type Called = Awaited<ReturnType<McpConnection["call"]>>;
 
 /** What a tool gave: its structured content where it has one, else its text. Of anything else its kind; bytes are nothing that a model reads here. */
 function contentOf({ content, structuredContent, isError }: Called): unknown {
