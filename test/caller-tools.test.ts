@@ -380,3 +380,11 @@ test("a tool that says no JSON Schema is refused before anything is sent", async
     TypeError,
   );
 });
+
+test("a tool that needs somebody's leave is refused at a caller, who gives it to itself", async () => {
+  const tool = defineTool({ name: "pay", input: z.object({}), approve: true, run: () => "paid" });
+  const agents = await startClient();
+  await expect(agents.process("hi", { tools: [tool] })).rejects.toThrow(
+    'tool "pay" has to be approved, which only an agent can ask for; ask before you offer it',
+  );
+});

@@ -100,6 +100,20 @@ describe("a model", () => {
     expect(asked[0]?.tools?.map(({ function: { name } }) => name)).toEqual(["read", "cite"]);
   });
 
+  test("cannot cite what its own citing gave", async () => {
+    const answers = [
+      calling(["r", "read", "{}"]),
+      calling(["c", "cite", '{"quote":"The fee"}']),
+      calling(["d", "cite", '{"quote":"cited"}']),
+      saying(""),
+    ];
+    const { model, asked } = await startModel(...answers);
+    const agents = await startClient({ agents: [modelAgent({ name: "model", model, tools: [read], maxRetries: 0 })] });
+    const { citations } = await agents.process("fee?");
+    expect(citations.map(({ quote }) => quote)).toEqual(["The fee"]);
+    expect(asked[3]?.messages.at(-1)?.content).toContain("no source of the task contains the quote");
+  });
+
   test("that cites what no tool has given is told, and a guardrail keeps the claim back", async () => {
     const { agents, asked } = await answering("The fee is 99 €", "The fee is 99 €.");
     const error = await failure(agents.process("fee?"));

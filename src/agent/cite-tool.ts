@@ -9,17 +9,20 @@ interface Quote {
   readonly title?: string;
 }
 
+const name = "cite";
+
 /** What a model calls to cite a source. */
 export const citeTool: Tool<Quote> = createCiteTool([], () => {});
 
 /** @param events of the run so far. @param cited told of each citation. */
 export function createCiteTool(events: readonly AgentEvent[], cited: (event: AgentEvent) => void): Tool<Quote> {
+  const sources = () => toolSources(events).filter(({ tool }) => tool !== name); // to cite is no source
   return defineTool({
-    name: "cite",
+    name,
     description: "Cites a source of the sentence just written: quote the exact words of a tool's result that it rests on.",
     input: { "~standard": { version: 1, vendor: "convoke", validate, jsonSchema: { input: () => schema } } },
     run(quote) {
-      cited(cite(quote, () => toolSources(events)));
+      cited(cite(quote, sources));
       return "cited";
     },
   });

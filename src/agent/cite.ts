@@ -18,6 +18,8 @@ export interface QuoteInit {
 /** Something that can be quoted. */
 export interface Source {
   readonly uri: string;
+  /** The tool whose result it is, if it is one. */
+  readonly tool?: string;
   readonly texts: readonly string[];
   readonly sha256: string;
 }
@@ -30,8 +32,10 @@ export function toolSources(events: readonly AgentEvent[]): Source[] {
     if (event.case === "toolCall") names.set(event.value.callId, event.value.toolName);
     if (event.case !== "toolResult" || event.value.isError) continue;
     const { callId, resultJson } = event.value;
+    const tool = names.get(callId) ?? "";
     sources.unshift({
-      uri: `tool:${names.get(callId) ?? ""}#${callId}`,
+      tool,
+      uri: `tool:${tool}#${callId}`,
       texts: stringsOf(resultJson),
       sha256: sha256Of(resultJson),
     });

@@ -210,8 +210,8 @@ export interface Agent extends AgentCard {
    */
   readonly restartable?: boolean;
   /**
-   * Checks of what the agent yields, in order. Nothing of it is delivered or kept before all of it has passed; what does not pass fails the task with
-   * FAILED_PRECONDITION, and the log keeps which guardrail refused what. Default: none, and events are delivered as they come.
+   * Checks of what the agent yields, in order. Nothing of it is delivered before all of it has passed; what does not pass fails the task with
+   * FAILED_PRECONDITION, and the log keeps what was refused, marked. Default: none, and events are delivered as they come.
    */
   readonly guardrails?: readonly Guardrail[];
   run(task: Task, ctx: AgentContext): AsyncIterable<Yield>;

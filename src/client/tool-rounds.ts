@@ -39,12 +39,15 @@ export class ToolRounds {
   readonly #deadlineMs: number;
   #left: number;
 
-  /** @throws TypeError for a tool that says no JSON Schema, RangeError for a bound that is none. */
+  /** @throws TypeError for a tool that says no JSON Schema, or that has to be approved; RangeError for a bound that is none. */
   constructor(task: TaskInput, init: ToolRoundsInit) {
     const { options, defaults } = init;
     const { tools = [], maxToolRounds = toolBounds.maxRounds, timeoutMs = defaults.timeoutMs } = options;
     if (!Number.isSafeInteger(maxToolRounds) || maxToolRounds < 1)
       throw new RangeError(`maxToolRounds is ${maxToolRounds}; it must be a whole number of 1 or more`);
+    const asking = tools.find(({ approve }) => approve);
+    if (asking !== undefined)
+      throw new TypeError(`tool "${asking.name}" has to be approved, which only an agent can ask for; ask before you offer it`);
     const request = typeof task === "string" ? { content: task } : task;
     const { availableTools = [], detached = options.detached ?? defaults.detached ?? false } = request;
     const given = availableTools.map((tool) => create(ToolDefinitionSchema, tool));

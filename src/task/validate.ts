@@ -1,5 +1,6 @@
 import type { Input, StartTurn, TaskRequest, ToolDefinition, ToolResult } from "../contract/index.ts";
 import { type FieldViolation, invalidArgument, type Limits } from "../core/index.ts";
+import { continues } from "./given.ts";
 
 const idPattern = /^[\x21-\x7e]*$/;
 const toolNamePattern = /^[A-Za-z0-9_.-]{1,64}$/;
@@ -7,7 +8,7 @@ const toolNamePattern = /^[A-Za-z0-9_.-]{1,64}$/;
 /** @throws ConnectError INVALID_ARGUMENT that names every field of the request that is wrong. */
 export function validateTaskRequest(request: TaskRequest, limits: Limits): void {
   const check = new Check(limits);
-  const isContinued = request.toolResults.length > 0 || request.inputs.length > 0;
+  const isContinued = continues(request);
   check.id("task_id", request.taskId);
   check.id("agent_id", request.agentId);
   check.id("capability", request.capability);
