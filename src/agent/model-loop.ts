@@ -1,6 +1,6 @@
 import { setImmediate as nextTick } from "node:timers/promises";
 import { ConnectError } from "@connectrpc/connect";
-import type { LanguageModel, TextStreamPart, ToolSet } from "ai";
+import type { LanguageModel } from "ai";
 import { type AgentEvent, failedPrecondition, modelBounds, resourceExhausted, unavailable } from "../core/index.ts";
 import { createCiteTool } from "./cite-tool.ts";
 import type { AgentContext, Task, Tool, Yield } from "./define.ts";
@@ -8,6 +8,7 @@ import { citation, inputRequest, toolCall, toolResult, usage } from "./events.ts
 import { modelError } from "./model-errors.ts";
 import { type ModelLimits, type ModelPrice, ModelSpending } from "./model-limits.ts";
 import { messagesOf } from "./model-messages.ts";
+import { ModelTap, type Part } from "./model-tap.ts";
 import { toolSetOf } from "./model-tools.ts";
 import { ModelWatch } from "./model-watch.ts";
 
@@ -22,14 +23,15 @@ export interface ModelRun {
   readonly maxRetries: number;
 }
 
-type Part = TextStreamPart<ToolSet>;
-
 /** After these the provider is asked. */
 const beforeAnswer: ReadonlySet<Part["type"]> = new Set(["start", "start-step", "finish-step", "tool-result", "tool-error"]);
 
+/** Loaded for the first model: it takes half a second. An import each time would take a fifteenth of a millisecond. */
+let sdk: typeof import("ai") | undefined;
+
 /** Runs the AI SDK's loop over a model and tools, and gives what it says as events. @throws ConnectError as `modelAgent` says. */
 export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): AsyncGenerator<Yield, void, undefined> {
-  const sdk = await import("ai"); // half a second of a process that has no model
+  sdk ??= await import("ai");
   const spending = new ModelSpending(ctx, run.limits, run.price);
   if (ctx.budget.tokens === 0) throw spending.exhausted;
   const { model, maxRetries, limits, system, temperature } = run;
@@ -37,10 +39,11 @@ export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): A
   const watch = new ModelWatch(limits);
   const answer = new Answer(task.events, { spending, watch, tools: run.tools });
   const own = run.cites ? [...run.tools, answer.citeTool] : run.tools;
+  const tap = new ModelTap();
   try {
     // It is read once; `streamText` keeps it all for others, which costs a tenth more for each token.
     const result = sdk.experimental_streamTextLowMemory({
-      model,
+      model: tap.on(model, sdk),
       messages: messagesOf(task),
       tools: toolSetOf(sdk, { own, offered: task.availableTools, ctx }),
       stopWhen: ({ steps }) => {
@@ -55,24 +58,23 @@ export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): A
       ...(temperature !== undefined && { temperature }),
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),
     });
-    yield* eventsOf(result.stream, answer);
+    let isSilent = true;
+    for await (const parts of tap.read(result.stream)) {
+      for (const part of parts) {
+        for (const event of answer.eventsOf(part)) yield event;
+        if (isSilent && part.type === "text-delta") {
+          isSilent = false;
+          await nextTick(); // the first token leaves before what came along with it
+        }
+      }
+    }
     answer.end();
   } catch (thrown) {
     const { reason } = ctx.signal.aborted ? ctx.signal : watch.signal;
     throw reason ?? modelError(thrown);
   } finally {
+    tap.close();
     watch.close();
-  }
-}
-
-async function* eventsOf(parts: AsyncIterable<Part>, answer: Answer): AsyncGenerator<Yield, void, undefined> {
-  let isSilent = true;
-  for await (const part of parts) {
-    for (const event of answer.eventsOf(part)) yield event;
-    if (isSilent && part.type === "text-delta") {
-      isSilent = false;
-      await nextTick(); // the first token leaves before what came along with it
-    }
   }
 }
 
