@@ -39,5 +39,6 @@ export async function modelFromEnvironment(environment: NodeJS.ProcessEnv = proc
     );
   }
   const { createOpenAICompatible } = await import("@ai-sdk/openai-compatible");
-  return createOpenAICompatible({ ...access, baseURL, name: provider, includeUsage: true })(name);
+  const options = { ...access, baseURL, name: provider, includeUsage: true, supportsStructuredOutputs: true };
+  return createOpenAICompatible(options)(name);
 }

@@ -1,5 +1,7 @@
+import type { LanguageModel } from "ai";
 import { askBounds, internal } from "../core/index.ts";
 import type { Task } from "./define.ts";
+import { chooseByModel } from "./model-choice.ts";
 
 /** One way that a task can go. What else belongs to it, such as a handle or a capability, comes back with it. */
 export interface Route {
@@ -7,11 +9,18 @@ export interface Route {
   readonly name: string;
   /** The rule that it is chosen by: a pattern in the first 4,096 characters of the task's content, or a function. Without one only its name leads to it. */
   readonly when?: RegExp | ((task: Task) => boolean);
+  /** What it is for: a model that chooses reads it. */
+  readonly description?: string;
 }
 
 export interface RouteOptions<R extends Route> {
-  /** Chooses by name, instead of the rules; undefined says that none fits. */
-  readonly choose?: (task: Task, routes: readonly R[]) => Promise<string | undefined> | string | undefined;
+  /**
+   * Chooses by name, instead of the rules: a function, where undefined says that none fits, or a model of the AI SDK. A model is told the names,
+   * the descriptions and the task; what it replies with, if that is no route's name, says that none fits.
+   */
+  readonly choose?: LanguageModel | ((task: Task, routes: readonly R[]) => Promise<string | undefined> | string | undefined);
+  /** Ends a model's choice. */
+  readonly signal?: AbortSignal;
   /** The route that is taken when none fits, by name. */
   readonly otherwise?: string;
 }
@@ -19,7 +28,8 @@ export interface RouteOptions<R extends Route> {
 /**
  * The route that a task takes: the first whose rule it fits, or the one that `choose` names; else `otherwise`, or undefined.
  *
- * @throws ConnectError INTERNAL, saying what routes there are, when a name is none of theirs; what `choose` and the rules throw.
+ * @throws ConnectError INTERNAL, saying what routes there are, when a name is none of theirs; what a model fails with, as `modelAgent` says; what
+ *   `choose` and the rules throw.
  */
 export async function route<const R extends Route>(
   task: Task,
@@ -34,12 +44,17 @@ export async function route<const R extends Route>(
 export async function route<const R extends Route>(
   task: Task,
   routes: readonly R[],
-  { choose, otherwise }: RouteOptions<R> = {},
+  options: RouteOptions<R> = {},
 ): Promise<R | undefined> {
-  const chosen = choose === undefined ? routes.find(({ when }) => fits(task, when)) : await choose(task, routes);
+  const chosen = await choiceOf(task, routes, options);
   if (typeof chosen === "object") return chosen;
-  const name = chosen ?? otherwise;
+  const name = chosen ?? options.otherwise;
   return name === undefined ? undefined : routeNamed(name, routes);
+}
+
+async function choiceOf<R extends Route>(task: Task, routes: readonly R[], { choose, signal }: RouteOptions<R>) {
+  if (choose === undefined) return routes.find(({ when }) => fits(task, when));
+  return typeof choose === "function" ? await choose(task, routes) : await chooseByModel(choose, { task, routes, signal });
 }
 
 /** Patterns with the flag "g" remember where they were; `search` does not look at it. */

@@ -10,4 +10,6 @@ export const askBounds = {
   maxAnswerChars: 16 * 1024 * 1024,
   /** Characters of a task that the patterns of routes are tried on: a pattern may take time that grows with their square. */
   maxMatchedChars: 4_096,
+  /** Turns before a task that a model which chooses its route is told. */
+  maxTurnsToChooseBy: 8,
 } as const;

@@ -1,24 +1,8 @@
+import type { LanguageModel } from "ai";
 import { Status } from "../contract/index.ts";
 import { blockFor, type Guardrail } from "./guardrail.ts";
-
-/** What a judge is asked. */
-export interface JudgeQuestion {
-  /** What the task asked; empty where that is not known. */
-  readonly task: string;
-  readonly answer: string;
-  /** What the answer has to be. */
-  readonly criteria: string;
-}
-
-/** What a judge says. */
-export interface Judgement {
-  readonly pass: boolean;
-  /** Why, in one sentence; the caller reads it when the answer does not pass. */
-  readonly reason: string;
-}
-
-/** Whoever judges answers: a model, another agent, a program. Heeds the signal. */
-export type Judge = (question: JudgeQuestion, options: { readonly signal: AbortSignal }) => Promise<Judgement>;
+import type { Judge } from "./judge.ts";
+import { modelJudge } from "./model-judge.ts";
 
 export interface JudgedByOptions {
   /** Default: the answer does what the task asks, and contradicts neither itself nor the task. */
@@ -27,8 +11,14 @@ export interface JudgedByOptions {
 
 const defaultCriteria = "The answer does what the task asks, and contradicts neither itself nor the task.";
 
-/** Blocks an answer that a judge does not let pass. A task that waits for tool results and has not begun its answer passes. */
-export function judgedBy(judge: Judge, { criteria = defaultCriteria }: JudgedByOptions = {}): Guardrail {
+/**
+ * Blocks an answer that a judge does not let pass. A task that waits for tool results and has not begun its answer passes.
+ *
+ * @param by a model of the AI SDK, which is told task, answer and criteria, or a judge of your own. A model that fails, or replies with something else,
+ *   blocks; its tokens are not the task's.
+ */
+export function judgedBy(by: Judge | LanguageModel, { criteria = defaultCriteria }: JudgedByOptions = {}): Guardrail {
+  const judge = typeof by === "function" ? by : modelJudge(by);
   return {
     name: "judgedBy",
     async check({ content: answer, status }, _trace, { task, signal }) {

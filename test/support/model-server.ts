@@ -12,6 +12,7 @@ export interface AskedModel {
   readonly messages: readonly { role: string; content?: unknown; tool_calls?: unknown; tool_call_id?: string }[];
   readonly tools?: readonly { function: { name: string; parameters: unknown } }[];
   readonly max_tokens?: number;
+  readonly response_format?: { type: string; json_schema?: { schema: unknown } };
 }
 
 const closing = new Set<() => Promise<void>>();
@@ -34,7 +35,13 @@ export async function startModel(...answers: readonly Answer[]) {
     await new Promise((resolve) => server.close(resolve));
   });
   const baseURL = `http://127.0.0.1:${port}/v1`;
-  const provider = createOpenAICompatible({ name: "scripted", baseURL, fetch: boundedFetch(), includeUsage: true });
+  const provider = createOpenAICompatible({
+    name: "scripted",
+    baseURL,
+    fetch: boundedFetch(),
+    includeUsage: true,
+    supportsStructuredOutputs: true,
+  });
   const model: LanguageModel = provider("scripted-1");
   return { model, asked, baseURL };
 }
@@ -71,6 +78,16 @@ export function saying(...pieces: readonly string[]): Answer {
     begin(response);
     for (const content of pieces) send(response, { content });
     finish(response);
+  };
+}
+
+/** Says it in one piece, to who wants no stream. */
+export function replying(content: string): Answer {
+  return (response) => {
+    response.writeHead(200, { "content-type": "application/json" });
+    const choices = [{ index: 0, message: { role: "assistant", content }, finish_reason: "stop" }];
+    const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
+    response.end(JSON.stringify({ id: "answer", created: 1, model: "scripted-1", choices, usage }));
   };
 }
 
