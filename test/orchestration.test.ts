@@ -190,6 +190,21 @@ test.each(taskPlaces)(
   },
 );
 
+test("a conversation that was handed on comes back when its agent has left the registry", async () => {
+  const handing = agent("asking", async function* ({ content, conversation }, ctx) {
+    if (content === "back") yield `${conversation?.turns.at(-1)?.handedTo} is gone`;
+    else yield* handOff(ctx.agents.capability("a"), content);
+  });
+  const registry = await startServer({ agents: [], registry: true });
+  const discover = { registry: registry.url, waitForReady: true };
+  const other = await startServer({ agents: [saying("a")], register: discover });
+  const agents = await startClient({ agents: [handing], discover });
+  expect((await agents.process({ content: "one", conversationId: "c" })).content).toBe("a: one");
+  expect((await agents.process({ content: "back", conversationId: "c" })).content).toBe("a: back");
+  await other.close();
+  expect((await agents.process({ content: "back", conversationId: "c" }, { timeoutMs: 5_000 })).content).toBe("a is gone");
+});
+
 test("four specialists at once share one connection to their server", async () => {
   const names = ["a", "b", "c", "d"];
   const asking = agent("asking", async function* (_task, ctx) {

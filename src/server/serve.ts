@@ -185,7 +185,7 @@ function createParts(options: ServeOptions, limits: Limits, log: Logger): Parts 
   const memory = createServerMemory(options.memory ?? agents.length > 0, { access, log, limits, store });
   const elsewhere = createElsewhere({ ...options, hasRegistry: registry !== undefined });
   const runtime = new TaskRuntime(
-    { agents, limits, log, elsewhere: elsewhere.find, threads: memory?.threads },
+    { agents, limits, log, elsewhere: elsewhere.agents, threads: memory?.threads },
     keepingOf(options),
   );
   const idle = new AbortController();

@@ -10,7 +10,7 @@ import {
 } from "../agent/index.ts";
 import { type AgentEvent, type Budget, type TraceContext, traceIdOf } from "../core/index.ts";
 import { agentMemory } from "./agent-memory.ts";
-import { directoryOf } from "./directory.ts";
+import { directoryOf, hasOther } from "./directory.ts";
 import { guardedRun } from "./guarded-run.ts";
 import { mergedEvents } from "./merged-events.ts";
 import { OwnTools } from "./own-tools.ts";
@@ -38,14 +38,11 @@ function guarded(place: Place, task: Task, run: Run): AsyncIterable<Yield> {
 
 const begin: Run = (place, task) => place.agent.run(task, new Context(place, task));
 
-const goOn: Run = (place, task) => {
+const goOn: Run = async function* (place, task) {
   const { handedTo = "" } = task.conversation?.turns.at(-1) ?? {};
+  if (!(await hasOther(place, handedTo))) return yield* begin(place, task);
   const { agents } = new Context(place, task);
-  try {
-    return handOff(agents.capability(handedTo), task.content, { metadata: { ...task.metadata } });
-  } catch {
-    return begin(place, task); // nobody here can do that any more
-  }
+  yield* handOff(agents.capability(handedTo), task.content, { metadata: { ...task.metadata } });
 };
 
 /** What an agent gets. Most of it comes to be when the agent asks for it. */

@@ -34,11 +34,17 @@ export function directoryOf(place: Place, task: Task, run: RunLocal): AgentDirec
           run({ ...place, agent: local, work, hops }, { ...task, ...asked, content, metadata });
         return handleOf(place, { name: local.name, capability: name, ask });
       }
-      const remote = host.elsewhere?.(name);
+      const remote = host.elsewhere?.find(name);
       if (remote === undefined) throw notFound({ type: "capability", name });
       return handleOf(place, { name, capability: name, ask: askRemote(place, task, { name, remote }) });
     },
   };
+}
+
+/** Whether somebody else has a capability, here or on another server. @throws ConnectError as {@link AgentsElsewhere.has}. */
+export async function hasOther({ agent, host, work }: Place, capability: string): Promise<boolean> {
+  const isHere = host.agents.some((other) => other !== agent && other.capabilities.includes(capability));
+  return isHere || ((await host.elsewhere?.has(capability, { signal: work.signal })) ?? false);
 }
 
 /** Of what belongs to the task alone, an agent that is asked gets nothing, here as on other servers. */

@@ -3,6 +3,6 @@ export { converse } from "./converse.ts";
 export { describeTask } from "./description.ts";
 export type { Keeping } from "./kept-tasks.ts";
 export { processTask, streamTask } from "./projections.ts";
-export type { FindElsewhere } from "./remote.ts";
+export type { AgentsElsewhere } from "./remote.ts";
 export { drainingError, TaskRuntime } from "./runtime.ts";
 export { validatePage, validateTaskId } from "./validate.ts";

@@ -5,15 +5,15 @@ import type { CallerIdentity } from "../identity/index.ts";
 import type { Threads } from "../memory/index.ts";
 import type { Additions } from "./additions.ts";
 import type { Meter } from "./meter.ts";
-import type { FindElsewhere } from "./remote.ts";
+import type { AgentsElsewhere } from "./remote.ts";
 
 /** What all runs share. */
 export interface Host {
   readonly agents: readonly Agent[];
   readonly limits: Limits;
   readonly log: Logger;
-  /** Finds agents of other servers. Undefined where there are none. */
-  readonly elsewhere?: FindElsewhere | undefined;
+  /** Undefined where no other servers can be found. */
+  readonly elsewhere?: AgentsElsewhere | undefined;
   /** Shared memory. Undefined where there is none. */
   readonly threads?: Threads | undefined;
 }

@@ -12,8 +12,13 @@ export interface RemoteAgents {
   ): AsyncIterable<TokenChunk>;
 }
 
-/** Finds the agents that have a capability. Those that there are not fail when they are called. */
-export type FindElsewhere = (capability: string) => RemoteAgents;
+/** The agents of other servers. */
+export interface AgentsElsewhere {
+  /** Those that have a capability. When there are none, they fail when they are called. */
+  find(capability: string): RemoteAgents;
+  /** Whether there is one now. @throws ConnectError UNAVAILABLE when that cannot be known; what `signal` is aborted with. */
+  has(capability: string, options: { readonly signal: AbortSignal }): Promise<boolean>;
+}
 
 /**
  * What a remote agent streams, as events, while its spending is counted.
