@@ -2,7 +2,7 @@ import { createClient, type Transport } from "@connectrpc/connect";
 import { AgentService } from "../contract/index.ts";
 import { guardCall } from "../guardrail/index.ts";
 import { type AgentCalls, type CallDefaults, createAgentCalls } from "../web/index.ts";
-import { isCutOff } from "../wire/index.ts";
+import { isCutOff, isCutShort } from "../wire/index.ts";
 import { type TaskCalls, withCallerTools } from "./caller-tools.ts";
 import { type Chat, type ConverseOptions, converse } from "./converse.ts";
 import { type VerifiedThread, verified } from "./verified-thread.ts";
@@ -17,7 +17,7 @@ export interface ReachedAgents extends Omit<AgentCalls, keyof TaskCalls>, TaskCa
 }
 
 export function createAgents(transport: Transport, defaults: CallDefaults): ReachedAgents {
-  const calls = createAgentCalls(transport, defaults, { isCutOff, guard: guardCall });
+  const calls = createAgentCalls(transport, defaults, { isCutOff, isCutShort, guard: guardCall });
   return {
     ...calls,
     ...withCallerTools(calls, defaults),

@@ -24,7 +24,12 @@ export interface ResumeOptions {
   readonly onResume: ((resumption: Resumption) => void) | undefined;
   /** True for an error of a call that had been sent when its connection broke. */
   readonly isCutOff: (error: ConnectError) => boolean;
+  /** True for an error of a call whose response was ended without an outcome. */
+  readonly isCutShort: (error: ConnectError) => boolean;
 }
+
+/** Responses in a row that are ended without an outcome before that is taken for what the way there makes of all of them. */
+const maxCutShort = 4;
 
 /** Decides whether to ask again, and waits before it. */
 class Attempts {
@@ -34,6 +39,7 @@ class Attempts {
   readonly #backoff = createBackoff({ initialMs: 50, maxMs: 500 });
   #attempt = 0;
   #wasCutOff = false;
+  #cutShort = 0;
   #giveUpMs = Number.POSITIVE_INFINITY;
 
   constructor(options: ResumeOptions) {
@@ -55,17 +61,17 @@ class Attempts {
   arrived(index: number): void {
     this.next = index + 1;
     this.#attempt = 0;
+    this.#cutShort = 0;
     this.#giveUpMs = Number.POSITIVE_INFINITY;
     this.#backoff.reset();
   }
 
   /** @throws what failed, when asking again is no use. */
   async again(thrown: unknown): Promise<void> {
-    const { taskId, signal, onResume, isCutOff, patienceMs } = this.#options;
+    const { taskId, signal, onResume, patienceMs } = this.#options;
     const error = ConnectError.from(thrown);
     const nowMs = performance.now();
-    if (signal.aborted || error.code !== Code.Unavailable || error.metadata.has(taskEndedTrailer)) throw thrown;
-    if (!this.hasBegun && !this.#wasCutOff && !isCutOff(error)) throw thrown;
+    if (signal.aborted || !this.#mayAskAgain(error)) throw thrown;
     this.#wasCutOff = true;
     this.#giveUpMs = Math.min(this.#giveUpMs, nowMs + patienceMs);
     const waitMs = this.#backoff.nextMs();
@@ -73,6 +79,13 @@ class Attempts {
     onResume?.({ taskId, fromIndex: this.next, attempt: ++this.#attempt, error });
     await pause(waitMs, signal);
     if (signal.aborted) throw ConnectError.from(signal.reason, Code.Canceled);
+  }
+
+  #mayAskAgain(error: ConnectError): boolean {
+    const { isCutOff, isCutShort } = this.#options;
+    if (isCutShort(error)) return ++this.#cutShort < maxCutShort;
+    if (error.code !== Code.Unavailable || error.metadata.has(taskEndedTrailer)) return false;
+    return this.hasBegun || this.#wasCutOff || isCutOff(error);
   }
 }
 

@@ -12,6 +12,11 @@ export interface TransportTraits {
    * arrived is not made again.
    */
   readonly isCutOff?: (error: ConnectError) => boolean;
+  /**
+   * True for what a call failed with when its response was ended without an outcome, as proxies do. Such a call is made again, a few times. Default: nobody
+   * knows, and it is not.
+   */
+  readonly isCutShort?: (error: ConnectError) => boolean;
   /** Runs guardrails. Default: calls that have some fail with a TypeError. */
   readonly guard?: typeof guardCall;
 }
@@ -87,6 +92,7 @@ export class TaskCall {
       patienceMs: resumeForMs,
       signal: this.#signal,
       isCutOff: traits.isCutOff ?? (() => false),
+      isCutShort: traits.isCutShort ?? (() => false),
     };
   }
 

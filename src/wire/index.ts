@@ -1,5 +1,5 @@
 /** HTTP/2 and HTTP/1.1 to calls and back, for any Connect service. Knows nothing of agents. */
-export { isCutOff } from "./client/failures.ts";
+export { isCutOff, isCutShort } from "./client/failures.ts";
 export type { TransportOptions } from "./client/options.ts";
 export type { Attempt, AttemptEnd, Route, RoutedCall, Router } from "./client/route.ts";
 export { type ClosableTransport, createRoutedTransport, createTransport, openSession } from "./client/transport.ts";

@@ -5,6 +5,7 @@ import { type Compression, compressions } from "../compression.ts";
 import { compressedFlag, EnvelopeReader, type EnvelopeSink } from "../envelope.ts";
 import type { Fields } from "../exchange.ts";
 import { noFields } from "../headers.ts";
+import { withoutOutcome } from "./failures.ts";
 import type { ClientMethod } from "./method.ts";
 import type { Outcome } from "./protocol.ts";
 
@@ -66,7 +67,7 @@ export class Answer implements EnvelopeSink {
   end(trailers: Fields): Outcome | Promise<Outcome> {
     const reader = this.#reader;
     if (reader instanceof EnvelopeReader) {
-      if (reader.incomplete) throw new ConnectError("the response ended in the middle of a message", Code.Internal);
+      if (reader.incomplete) throw withoutOutcome("the response ended in the middle of a message");
       if (this.#end === undefined) return this.#conclude(trailers, undefined, undefined);
       const end = this.plain(this.#end.flags, this.#end.payload);
       return isPromise(end)

@@ -7,6 +7,7 @@ import {
   protocolVersion,
 } from "@connectrpc/connect/protocol-connect";
 import { fieldsOf, noFields } from "../headers.ts";
+import { withoutOutcome } from "./failures.ts";
 import { httpError, wrongType } from "./grpc.ts";
 import { type ClientProtocol, type Outcome, userAgent } from "./protocol.ts";
 
@@ -37,7 +38,7 @@ export const connectStream: ClientProtocol = {
 };
 
 function missingEnd(): Outcome {
-  return { error: new ConnectError("the stream ended without its EndStreamResponse", Code.Internal), trailer: noFields };
+  return { error: withoutOutcome("the stream ended without its EndStreamResponse"), trailer: noFields };
 }
 
 function readEnd(end: Uint8Array): Outcome {

@@ -14,16 +14,33 @@ const resetMeanings: Readonly<Record<number, readonly [code: Code, meaning: stri
 };
 
 const cutOff = new WeakSet<ConnectError>();
+const cutShort = new WeakSet<ConnectError>();
 
 /** True for the error of a call whose connection broke when it had been sent: a server may have begun it, and has not said how it ended. */
 export function isCutOff(error: ConnectError): boolean {
   return cutOff.has(error);
 }
 
+/**
+ * True for the error of a response that was ended without saying how the call came out. Proxies do so when the server behind them has died; one that
+ * drops trailers does so every time.
+ */
+export function isCutShort(error: ConnectError): boolean {
+  return cutShort.has(error);
+}
+
+/** The error of a response that has an end, and no outcome. */
+export function withoutOutcome(message: string): ConnectError {
+  const error = new ConnectError(message, Code.Internal);
+  cutShort.add(error);
+  return error;
+}
+
 /** The error of a call whose exchange ended before its response was whole. */
 export function failureOf(closed: ClientClosed): ConnectError {
   const error = errorOf(closed);
   if (closed.how === "lost") cutOff.add(error);
+  if (closed.how === "reset" && (error.code === Code.Internal || error.code === Code.Canceled)) cutShort.add(error);
   return error;
 }
 

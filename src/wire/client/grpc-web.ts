@@ -1,8 +1,9 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
 import { codeFromHttpStatus } from "@connectrpc/connect/protocol-grpc";
 import { parseContentType } from "@connectrpc/connect/protocol-grpc-web";
 import type { HeaderList } from "../exchange.ts";
 import { fieldsOf, noFields } from "../headers.ts";
+import { withoutOutcome } from "./failures.ts";
 import { formatGrpcTimeout, grpcOutcome, httpError, wrongType } from "./grpc.ts";
 import { type ClientProtocol, userAgent } from "./protocol.ts";
 
@@ -28,7 +29,7 @@ export const grpcWeb: ClientProtocol = {
   readOutcome({ headers, end, sawBody }) {
     if (end !== undefined) return grpcOutcome(fieldsOf(parseTrailers(end)));
     if (!sawBody) return grpcOutcome(headers);
-    return { error: new ConnectError("the response ended without its trailers", Code.Internal), trailer: noFields };
+    return { error: withoutOutcome("the response ended without its trailers"), trailer: noFields };
   },
 };
 

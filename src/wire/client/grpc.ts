@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { codeFromHttpStatus, findTrailerError, parseContentType } from "@connectrpc/connect/protocol-grpc";
 import type { Fields } from "../exchange.ts";
 import { toHeaders } from "../headers.ts";
+import { withoutOutcome } from "./failures.ts";
 import { type ClientProtocol, type Outcome, type ResponseHead, userAgent } from "./protocol.ts";
 
 /** gRPC over HTTP/2 (grpc/doc/PROTOCOL-HTTP2.md). */
@@ -31,12 +32,10 @@ export const grpc: ClientProtocol = {
 export function grpcOutcome(trailer: Fields): Outcome {
   const status = trailer.get("grpc-status");
   if (status === "0") return { error: undefined, trailer };
-  return { error: status === undefined ? missingStatus() : failedWith(status, trailer), trailer };
+  return { error: status === undefined ? withoutOutcome(missingStatus) : failedWith(status, trailer), trailer };
 }
 
-function missingStatus(): ConnectError {
-  return new ConnectError("the response ended without a grpc-status", Code.Internal);
-}
+const missingStatus = "the response ended without a grpc-status";
 
 function failedWith(status: string, trailer: Fields): ConnectError {
   const metadata = toHeaders(trailer.list());
