@@ -33,13 +33,19 @@ export function citation(init: CitationInit): AgentEvent {
  * The event that calls a tool which the caller offered. When `run` returns with such a call unanswered, the task waits
  * (REQUIRES_TOOL_CALL); the caller's results come in `task.toolResults` of the next run.
  *
- * @param call `id` defaults to a random one; `arguments` is any JSON value.
+ * @param call `id` defaults to a random one; `arguments` is any JSON value; `providerState` is kept with it, and told to nobody.
  */
-export function toolCall(call: { name: string; arguments: unknown; id?: string }): Extract<AgentEvent, { case: "toolCall" }> {
-  const { id = randomUUID(), name, arguments: value } = call;
+export function toolCall(call: {
+  name: string;
+  arguments: unknown;
+  id?: string;
+  providerState?: string | undefined;
+}): Extract<AgentEvent, { case: "toolCall" }> {
+  const { id: callId = randomUUID(), name: toolName, arguments: value, providerState } = call;
+  const argumentsJson = JSON.stringify(value) ?? "null";
   return {
     case: "toolCall",
-    value: create(ToolCallSchema, { callId: id, toolName: name, argumentsJson: JSON.stringify(value) ?? "null" }),
+    value: create(ToolCallSchema, { callId, toolName, argumentsJson, ...(providerState !== undefined && { providerState }) }),
   };
 }
 

@@ -8,6 +8,7 @@ import { citation, inputRequest, toolCall, toolResult, usage } from "./events.ts
 import { modelError } from "./model-errors.ts";
 import { type ModelLimits, type ModelPrice, ModelSpending } from "./model-limits.ts";
 import { messagesOf } from "./model-messages.ts";
+import { ModelState } from "./model-state.ts";
 import { ModelTap, type Part } from "./model-tap.ts";
 import { toolSetOf } from "./model-tools.ts";
 import { ModelWatch } from "./model-watch.ts";
@@ -59,7 +60,7 @@ export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): A
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),
     });
     let isSilent = true;
-    for await (const parts of tap.read(result.stream)) {
+    for await (const parts of tap.read(result.stream, (part) => answer.state.note(part))) {
       for (const part of parts) {
         for (const event of answer.eventsOf(part)) yield event;
         if (isSilent && part.type === "text-delta") {
@@ -100,6 +101,7 @@ class Answer {
   /** What there is to cite. */
   readonly #events: AgentEvent[];
   readonly #cited: AgentEvent[] = [];
+  readonly state = new ModelState();
   readonly citeTool: Tool;
 
   constructor(before: readonly AgentEvent[], { spending, watch, tools }: AnswerInit) {
@@ -130,7 +132,12 @@ class Answer {
         this.#open.add(part.toolCallId);
         if (part.invalid === true) this.#invalid.set(part.toolCallId, invalidity(part.error, part.toolName));
         else if (this.#tools.has(part.toolName)) this.#running.add(part.toolCallId);
-        yield toolCall({ id: part.toolCallId, name: part.toolName, arguments: part.input });
+        yield toolCall({
+          id: part.toolCallId,
+          name: part.toolName,
+          arguments: part.input,
+          providerState: this.state.of(part),
+        });
         return;
       case "tool-result":
         this.#close(part);

@@ -2,6 +2,7 @@ import type { AssistantModelMessage, ModelMessage, ToolModelMessage } from "ai";
 import type { ToolResult } from "../contract/index.ts";
 import type { AgentEvent } from "../core/index.ts";
 import type { Task } from "./define.ts";
+import { addState } from "./model-state.ts";
 
 /** What the model is told: the turns before, the question, and what it has said and its tools have given before the task was continued. */
 export function messagesOf({ conversation, content, events }: Task): ModelMessage[] {
@@ -49,9 +50,12 @@ function addEvent(messages: ModelMessage[], event: AgentEvent, names: Map<string
     if (last?.type === "text") last.text += event.value;
     else parts.push({ type: "text", text: event.value });
   } else if (event.case === "toolCall") {
-    const { callId: toolCallId, toolName, argumentsJson } = event.value;
+    const { callId: toolCallId, toolName, argumentsJson, providerState } = event.value;
     names.set(toolCallId, toolName);
-    assistantParts(messages).push({ type: "tool-call", toolCallId, toolName, input: JSON.parse(argumentsJson) });
+    const parts = assistantParts(messages);
+    const providerOptions = addState(parts, providerState);
+    const call = { type: "tool-call", toolCallId, toolName, input: JSON.parse(argumentsJson) } as const; // one kind of several
+    parts.push(providerOptions === undefined ? call : { ...call, providerOptions });
   } else if (event.case === "toolResult") {
     const { callId: toolCallId } = event.value;
     const toolName = names.get(toolCallId);

@@ -34,8 +34,12 @@ export class ModelTap {
     return wrapLanguageModel({ model, middleware: { wrapStream } });
   }
 
-  /** All that the model says and the SDK adds, in order and some at a time: a step of an async generator for each would be most of what it costs. */
-  async *read(stream: AsyncIterable<Part>): AsyncGenerator<readonly Part[], void, undefined> {
+  /**
+   * All that the model says and the SDK adds, in order and some at a time: a step of an async generator for each would be most of what it costs.
+   *
+   * @param note is told each part as it comes out of the SDK, where blocks of text are whole.
+   */
+  async *read(stream: AsyncIterable<Part>, note: (part: Part) => void): AsyncGenerator<readonly Part[], void, undefined> {
     const parts = stream[Symbol.asyncIterator]();
     try {
       for (;;) {
@@ -52,6 +56,7 @@ export class ModelTap {
         }
         const { done, value } = await next;
         if (done === true) return;
+        note(value);
         if (!this.#isRepeat(value)) yield [value];
       }
     } finally {

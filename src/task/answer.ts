@@ -8,6 +8,7 @@ import {
   type ToolCall,
 } from "../contract/index.ts";
 import type { KeptEvent } from "./log.ts";
+import { publicCall } from "./public-call.ts";
 import type { OpenRequests } from "./requests.ts";
 import { valid } from "./valid.ts";
 
@@ -25,13 +26,13 @@ export function foldEvents(events: readonly KeptEvent[], { taskId, status, open 
   let promptTokens = 0;
   let completionTokens = 0;
   const citations: Citation[] = [];
-  const toolCalls: ToolCall[] = [...(open?.toolCalls ?? [])];
+  const toolCalls: ToolCall[] = (open?.toolCalls ?? []).map(publicCall);
   const inputRequests: InputRequest[] = [...(open?.inputs ?? [])];
   for (const event of valid(events)) {
     if (typeof event === "string") content += event;
     else if (event.case === "text") content += event.value;
     else if (event.case === "citation") citations.push(event.value);
-    else if (event.case === "toolCall" && open === undefined) toolCalls.push(event.value);
+    else if (event.case === "toolCall" && open === undefined) toolCalls.push(publicCall(event.value));
     else if (event.case === "usage") {
       promptTokens += event.value.promptTokens;
       completionTokens += event.value.completionTokens;

@@ -212,7 +212,7 @@ function sizeOf(event: KeptEvent): number {
     case "reasoning":
       return eventOverheadBytes + event.value.length;
     case "toolCall":
-      return eventOverheadBytes + event.value.argumentsJson.length;
+      return eventOverheadBytes + event.value.argumentsJson.length + (event.value.providerState?.length ?? 0);
     case "toolResult":
       return eventOverheadBytes + event.value.resultJson.length;
     case "guardrailBlock":

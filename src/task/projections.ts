@@ -12,6 +12,7 @@ import { withBinaryForm } from "../wire/index.ts";
 import type { Caller } from "./caller.ts";
 import { responseOf } from "./description.ts";
 import type { LogEntry } from "./log.ts";
+import { publicCall } from "./public-call.ts";
 import type { TaskRecord } from "./record.ts";
 import type { TaskRuntime } from "./runtime.ts";
 import { writeTaskId, writeTextChunk } from "./text-forms.ts";
@@ -111,7 +112,7 @@ function toChunk({ id: taskId, spending }: TaskRecord, { index, event, elapsedMs
       chunk.reasoning = event.value;
       break;
     case "toolCall":
-      chunk.toolCall = event.value;
+      chunk.toolCall = publicCall(event.value);
       break;
     case "toolResult":
       chunk.toolResult = event.value;

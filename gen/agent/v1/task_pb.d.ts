@@ -450,6 +450,14 @@ export declare type ToolCall = Message<"agent.v1.ToolCall"> & {
    * @generated from field: string arguments_json = 3;
    */
   argumentsJson: string;
+
+  /**
+   * What the provider of the agent's model wants to be told again when the task goes on after the call: opaque. It is kept in the task's log, and
+   * nobody else gets it.
+   *
+   * @generated from field: optional string provider_state = 4;
+   */
+  providerState?: string | undefined;
 };
 
 /**
