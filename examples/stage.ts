@@ -24,9 +24,10 @@ export interface Stage {
 
 type Child = ChildProcessByStdio<null, Readable, null>;
 
-export function createStage(): Stage {
+/** @param nameWidth how many columns the names of the processes take. */
+export function createStage(nameWidth = 10): Stage {
   const children: Child[] = [];
-  const print = (who: string, line: string) => void process.stdout.write(`${who.padEnd(10)} ${line}\n`);
+  const print = (who: string, line: string) => void process.stdout.write(`${who.padEnd(nameWidth)} ${line}\n`);
   return {
     print,
     begin(name, file, ...args) {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { root, startProgram } from "./support/process.ts";
+import { expectSteps } from "./support/steps.ts";
 
 const runner = join(root, "examples/run.ts");
 
@@ -8,15 +9,15 @@ test("discovery: an agent is found, proves who it is, is called and answers, in 
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   const id = "spiffe://example.org/agent";
   const steps = [
-    `certs      proves ${id}/assistant`,
-    "registry   listens at https://127.0.0.1:",
-    "scheduler  serves schedule at https://127.0.0.1:",
-    "assistant  discovers schedule at https://127.0.0.1:",
-    `assistant  expects it to prove ${id}/scheduler, and to serve contract `,
-    "assistant  asks: 30 minutes with Ana and Ben next Tuesday",
-    `scheduler  is asked by ${id}/assistant, proven by mtls`,
-    "assistant  is answered: 30 minutes with Ana and Ben, Tue ",
-    "assistant  with the source calendars/ana.ics: ",
+    `certs     proves ${id}/assistant`,
+    "registry  listens at https://127.0.0.1:",
+    "scheduler serves schedule at https://127.0.0.1:",
+    "assistant discovers schedule at https://127.0.0.1:",
+    `assistant expects it to prove ${id}/scheduler, and to serve contract `,
+    "assistant asks: 30 minutes with Ana and Ben next Tuesday",
+    `scheduler is asked by ${id}/assistant, proven by mtls`,
+    "assistant is answered: 30 minutes with Ana and Ben, Tue ",
+    "assistant with the source calendars/ana.ics: ",
   ];
   expectSteps(stdout, steps);
 });
@@ -46,47 +47,6 @@ test("resume: an answer goes on when its connection is cut and when its server i
     "caller     finds the task as it ended: ERROR, with ",
   ]);
 }, 90_000); // a server that is killed may be taken for one that lives for six seconds
-
-/** Each stands after those before it. */
-function expectSteps(output: string, steps: readonly string[]): void {
-  let from = 0;
-  const missing = steps.filter((step) => {
-    const at = output.indexOf(step, from);
-    if (at >= 0) from = at + step.length;
-    return at < 0;
-  });
-  expect({ missing, output }).toEqual({ missing: [], output });
-}
-
-test("sequence: a task is handed over, worked at, verified and kept, in three processes that know each other", async () => {
-  const { code, stdout, stderr } = await startProgram([process.execPath, runner, "sequence"], {
-    env: { CONVOKE_MODEL: undefined },
-  }).exit;
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  const id = "spiffe://example.org/agent";
-  expectSteps(stdout, [
-    "registry   listens at https://127.0.0.1:",
-    "specialist serves planner at https://127.0.0.1:",
-    "orchestr.  discovers planner at https://127.0.0.1:",
-    `orchestr.  expects it to prove ${id}/specialist, and to serve contract `,
-    "orchestr.  hands over: 30 minutes with Ana and Ben on Tuesday",
-    `specialist is asked by ${id}/orchestrator, proven by mtls`,
-    'orchestr.  sees the call of free_slots {"people":["ana","ben"],"minutes":30}',
-    'orchestr.  sees its result {"calendars":["ana.ics","ben.ics"],"slots":["Tuesday, 14:30 to 15:00",',
-    'orchestr.  sees the call of rooms {"slot":"Tuesday, 14:30 to 15:00","people":2}',
-    "orchestr.  reads: Ana and Ben are both free on Tuesday, 14:30 to 15:00.",
-    'orchestr.  sees the source Calendars of Ana and Ben, "Tuesday, 14:30 to 15:00", sha256 ',
-    'orchestr.  sees the source What Ben said, "not before noon", sha256 ',
-    "orchestr.  verifies: citesItsSources says pass",
-    "orchestr.  verifies: allowsTools says pass",
-    "orchestr.  verifies: noSecrets says pass",
-    "orchestr.  has a verified answer with 3 sources",
-    "orchestr.  finds entry 1 of the thread: answer, sha256 ",
-    "orchestr.  has verified the chain of 2 entries",
-    "orchestr.  verifies: citesItsSources says block",
-    'orchestr.  refuses a guess: [failed_precondition] guardrail "citesItsSources": "Everybody will be there in ten minutes." has no citation',
-  ]);
-});
 
 test("an example that there is not: the names of those that there are", async () => {
   const { code, stderr } = await startProgram([process.execPath, runner, "nothing"]).exit;

@@ -1,21 +1,14 @@
-import { type Agent, definePolicy, serve } from "convoke";
+import { definePolicy, serve } from "convoke";
 import { certificatesOf } from "../certificates.ts";
 import schedule from "../team/schedule.ts";
+import { telling } from "../telling.ts";
 
 /** The second process: an agent that can schedule, for the assistant and for nobody else. */
 const [, registry = ""] = process.argv.slice(2);
 const { server, client } = certificatesOf("scheduler");
 
-const telling: Agent = {
-  ...schedule,
-  async *run(task, ctx) {
-    process.stdout.write(`is asked by ${ctx.caller.name}, proven by ${ctx.caller.proof}\n`);
-    yield* schedule.run(task, ctx);
-  },
-};
-
 const { url } = await serve({
-  agents: [telling],
+  agents: [telling(schedule)],
   port: 0,
   tls: server,
   access: {

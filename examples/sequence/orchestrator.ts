@@ -1,70 +1,93 @@
 import { randomUUID } from "node:crypto";
-import { allowsTools, ConnectError, citesItsSources, connect, type Guardrail, noSecrets } from "convoke";
-import { certificatesOf } from "../certificates.ts";
+import { allowsTools, Code, ConnectError, citesItsSources, type Guardrail, noSecrets, type TaskInput } from "convoke";
+import { PreconditionFailureSchema, type TaskResponse, type TokenChunk } from "convoke/contract";
+import { discover, reach } from "./reach.ts";
 
-/** The third process: discovers who can plan, hands over a task, verifies what comes back, and keeps it. */
+/** The third process: finds a specialist, asks it, verifies what it answers, and keeps what has passed. */
 const [, registry = ""] = process.argv.slice(2);
-const say = (line: string) => process.stdout.write(`${line}\n`);
+const say = (line: string) => void process.stdout.write(`${line.replace(/\s+/g, " ")}\n`);
 
-const agents = connect({ registry, tls: certificatesOf("orchestrator").client, timeoutMs: 10_000 });
-const guardrails = [citesItsSources(), allowsTools(["free_slots", "rooms", "cite"]), noSecrets()].map(telling);
+const endpoint = await discover("schedule", registry, say);
+const scheduler = reach(endpoint, say);
+const thread = scheduler.memory("launch");
 
-/** Says what a guardrail thinks. */
-function telling(guardrail: Guardrail): Guardrail {
+/** What has to be true of an answer before it is used. */
+const guardrails = [
+  citesItsSources({ sources: entryText }),
+  noSecrets(),
+  allowsTools(["read_calendar", "find_free_time", "cite"]),
+].map(told);
+
+const wish = await thread.append({
+  kind: "wish",
+  content: "Ana would like to meet at half past three (UTC) or later on 1 December.",
+  metadata: { person: "Ana", day: "2026-12-01", from: "2026-12-01T15:30:00Z", to: "2026-12-02T00:00:00Z" },
+});
+say(`appends to thread ${thread.name} as context: #${wish.number} ${wish.content}`);
+
+await decide("30 minutes with Ana and Ben on 2026-12-01");
+// Nothing is in Chloe's calendar on that day, so nothing stands behind what the specialist says of it.
+await decide("30 minutes with Chloe on 2026-12-03");
+
+for await (const { number, kind, content, sha256 } of thread.read()) say(`reads #${number} ${kind} ${sha256}: ${content}`);
+const { length, sha256 } = await thread.verify({ known: wish });
+say(`verifies the chain of ${length} entries: it ends with ${sha256}`);
+scheduler.close();
+
+/** Asks, shows the work as it happens, and appends the answer when it has passed. */
+async function decide(content: string): Promise<void> {
+  const task = { taskId: randomUUID(), content, metadata: { thread: thread.name } };
+  say(`asks: ${content}, with thread ${thread.name}`);
+  for await (const chunk of scheduler.stream(task)) tell(chunk);
+  const answer = await verified(task);
+  if (answer === undefined) return;
+  const origin = { taskId: task.taskId, agent: endpoint.agent };
+  const id = `${task.taskId}/decision`; // a second time changes nothing
+  const entry = await thread.append({ id, kind: "decision", content: answer.content, origin });
+  say(`appends the answer to thread ${thread.name}: #${entry.number} ${entry.sha256}`);
+}
+
+/** What a task came to, undefined when it does not pass. It does not run again: it is the same one, by its id, and is checked as a whole. */
+async function verified(task: TaskInput): Promise<TaskResponse | undefined> {
+  try {
+    return await scheduler.process(task, { guardrails });
+  } catch (thrown) {
+    const error = ConnectError.from(thrown);
+    const violations = error.findDetails(PreconditionFailureSchema).flatMap((details) => details.violations);
+    const refusals = violations.filter(({ type }) => type === "GUARDRAIL");
+    if (refusals.length === 0) throw error;
+    for (const { subject, description } of refusals) {
+      say(`does not use the answer (${Code[error.code]}), ${subject} refuses it: ${description}`);
+    }
+    return undefined;
+  }
+}
+
+function tell({ text, toolCall, toolResult, citation, usage, isFinal, index }: TokenChunk): void {
+  if (text !== "") say(`hears: ${text}`);
+  if (toolCall !== undefined) say(`sees it call ${toolCall.toolName} ${toolCall.argumentsJson}`);
+  if (toolResult !== undefined) say(`sees it ${toolResult.isError ? "fail" : "return"}: ${toolResult.resultJson}`);
+  if (citation !== undefined) say(`is given the source ${citation.uri}: ${citation.quote}`);
+  if (usage !== undefined) say(`is told of ${usage.promptTokens} + ${usage.completionTokens} tokens`);
+  if (isFinal) say(`has the result, after ${index} events`);
+}
+
+/** Tells the verdict, too. */
+function told(guardrail: Guardrail): Guardrail {
   return {
-    ...guardrail,
-    async check(...of) {
-      const verdict = await guardrail.check(...of);
-      say(`verifies: ${guardrail.name} says ${verdict.outcome}`);
+    name: guardrail.name,
+    async check(...args) {
+      const verdict = await guardrail.check(...args);
+      say(`checks ${guardrail.name}: ${[verdict.outcome, ...("reasons" in verdict ? verdict.reasons : [])].join(", ")}`);
       return verdict;
     },
   };
 }
 
-try {
-  await discover();
-  const planner = agents.capability("plan");
-  const thread = planner.memory("meeting");
-  await thread.append({
-    id: "wish-1",
-    kind: "wish",
-    content: "Ben: not before noon, please",
-    metadata: { not_before: "12:00" },
-  });
-
-  const task = { taskId: randomUUID(), content: "30 minutes with Ana and Ben on Tuesday" };
-  say(`hands over: ${task.content}`);
-  for await (const { toolCall, toolResult, citation, text } of planner.stream(task)) {
-    if (toolCall !== undefined) say(`sees the call of ${toolCall.toolName} ${toolCall.argumentsJson}`);
-    if (toolResult !== undefined) say(`sees its result ${toolResult.resultJson}`);
-    if (text.trim() !== "") say(`reads: ${text.trim()}`);
-    if (citation !== undefined)
-      say(`sees the source ${citation.title}, "${citation.quote}", sha256 ${citation.sourceSha256.slice(0, 12)}…`);
-  }
-
-  // The task is a log: asked for again by its id, it is not run again, and what all of it comes to can be verified.
-  const { content, citations } = await planner.process({ taskId: task.taskId }, { guardrails });
-  say(`has a verified answer with ${citations.length} sources`);
-
-  await thread.append({ id: `${task.taskId}/answer`, kind: "answer", content });
-  for await (const { number, kind, sha256 } of thread.read())
-    say(`finds entry ${number} of the thread: ${kind}, sha256 ${sha256.slice(0, 12)}…`);
-  const { length } = await thread.verify();
-  say(`has verified the chain of ${length} entries`);
-
-  const guessing = { content: task.content, metadata: { guess: "yes" } };
-  await planner
-    .process(guessing, { guardrails })
-    .catch((thrown: unknown) => say(`refuses a guess: ${ConnectError.from(thrown).message}`));
-} finally {
-  agents.close();
-}
-
-async function discover(): Promise<void> {
-  for await (const [endpoint] of agents.watch({ capability: "plan" }, { signal: AbortSignal.timeout(10_000) })) {
-    if (endpoint === undefined) continue; // it may be there soon
-    say(`discovers ${endpoint.agent} at ${endpoint.url}`);
-    say(`expects it to prove ${endpoint.identity}, and to serve contract ${endpoint.contractSha256.slice(0, 12)}…`);
-    return;
-  }
+/** What stands in the thread, as we read it ourselves; other sources are the results of tools, which the guardrail knows. */
+async function entryText(uri: string): Promise<string | undefined> {
+  const [, name, number] = /^memory:(.+)#(\d+)$/.exec(uri) ?? [];
+  if (name !== thread.name) return undefined;
+  for await (const { content } of thread.read({ from: Number(number), limit: 1 })) return content;
+  return undefined;
 }

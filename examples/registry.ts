@@ -1,7 +1,7 @@
 import { serve } from "convoke";
-import { certificatesOf } from "../certificates.ts";
+import { certificatesOf } from "./certificates.ts";
 
-/** The first process: who can do what, where. Only who has a certificate of the domain may ask or register. */
+/** A process of several examples: who can do what, where. Only who has a certificate of the domain may ask or register. */
 const { url } = await serve({
   agents: [],
   registry: true,
