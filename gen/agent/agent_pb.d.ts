@@ -355,7 +355,7 @@ export enum Status {
   REQUIRES_TOOL_CALL = 1,
 
   /**
-   * The task failed.
+   * The task failed, or waits for somebody's answer, which this contract cannot carry: agent.v1 can.
    *
    * @generated from enum value: ERROR = 2;
    */

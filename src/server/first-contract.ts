@@ -1,8 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import type { ConnectError, HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import * as first from "../../gen/agent/agent_pb.js";
-import { type ConverseRequest, ConverseRequestSchema, Status, type TaskRequest, TaskRequestSchema } from "../contract/index.ts";
-import { unavailable } from "../core/index.ts";
+import {
+  type ConverseRequest,
+  ConverseRequestSchema,
+  GetTaskRequestSchema,
+  type InputRequest,
+  Status,
+  type TaskRequest,
+  TaskRequestSchema,
+} from "../contract/index.ts";
+import { failedPrecondition, unavailable } from "../core/index.ts";
 import type { createAgentService } from "./agent-service.ts";
 
 type Handlers = ReturnType<typeof createAgentService>;
@@ -17,7 +25,9 @@ export function createFirstContract(handlers: Handlers): ServiceImpl<typeof firs
         toolCalls = [],
         usage,
         status,
+        inputRequests = [],
       } = await handlers.processTask(upgrade(request), context);
+      if (status === Status.REQUIRES_INPUT) throw waitsForInput(taskId, inputRequests);
       return {
         taskId,
         content,
@@ -28,8 +38,10 @@ export function createFirstContract(handlers: Handlers): ServiceImpl<typeof firs
     },
     async *streamResponse(request, context) {
       let index = 0;
-      for await (const { taskId, text, isFinal, restartedFrom } of handlers.streamResponse(upgrade(request), context)) {
+      for await (const chunk of handlers.streamResponse(upgrade(request), context)) {
+        const { taskId, text, isFinal, restartedFrom, status } = chunk;
         if (restartedFrom !== undefined && index > 0) throw begunAnew();
+        if (isFinal && status === Status.REQUIRES_INPUT) throw await waits(handlers, taskId, context);
         if (text !== "" || isFinal) yield { taskId, text, isFinal, index: index++ };
       }
     },
@@ -44,7 +56,8 @@ async function* converse(handlers: Handlers, requests: AsyncIterable<first.Conve
     if (event.case === "text") yield create(first.ConverseResponseSchema, { taskId, text: event.value, index: index++ });
     if (event.case !== "turnFinished") continue;
     const { status, error } = event.value;
-    const text = error?.message ?? "";
+    const isWaiting = status === Status.REQUIRES_INPUT;
+    const text = error?.message ?? (isWaiting ? (await waits(handlers, taskId, context)).rawMessage : "");
     yield create(first.ConverseResponseSchema, { taskId, text, isFinal: true, index, status: downgradeStatus(status) });
     index = 0;
   }
@@ -53,6 +66,25 @@ async function* converse(handlers: Handlers, requests: AsyncIterable<first.Conve
 /** This contract cannot say that what was sent is void. */
 function begunAnew(): ConnectError {
   return unavailable("the server that ran the task died, and its agent begins anew; ask again", 1_000);
+}
+
+/** Why a task has no answer yet. */
+async function waits(handlers: Handlers, taskId: string, context: HandlerContext): Promise<ConnectError> {
+  const { task } = await handlers.getTask(create(GetTaskRequestSchema, { taskId }), context);
+  return waitsForInput(taskId, task?.response?.inputRequests ?? []);
+}
+
+/** Characters of what is asked; it travels in a trailer. */
+const maxPromptChars = 300;
+
+/** This contract can neither say what is asked nor carry an answer. */
+function waitsForInput(taskId: string, requests: readonly InputRequest[]): ConnectError {
+  const prompts = requests.map(({ prompt }) => prompt).join("; ");
+  const start = prompts.slice(0, maxPromptChars).replace(/[\ud800-\udbff]$/, ""); // half a character cannot be sent
+  const asked = prompts.length > maxPromptChars ? `${start}…` : prompts;
+  const how = `"convoke tasks answer", or inputs by agent.v1; then ask again with this task_id`;
+  const description = `task "${taskId}" waits for somebody's answer${asked === "" ? "" : ` (${asked})`}: give it by ${how}`;
+  return failedPrecondition({ type: "INPUT", subject: taskId, description });
 }
 
 async function* turns(requests: AsyncIterable<first.ConverseRequest>): AsyncGenerator<ConverseRequest> {

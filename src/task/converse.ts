@@ -72,7 +72,7 @@ async function* runTurn(runtime: TaskRuntime, request: TaskRequest, options: Tur
           yield respondEvent(turns, record, { index, event });
         }
       }
-      if (!waits(record.status)) break;
+      if (!waits(record.status) || caller.isOfFirstContract) break; // that contract can give nothing: the next turn has its turn
       const given = await turns.given(record, waiting);
       if (given === undefined) break;
       if (!continues(given)) continue; // cancelled while it waited: its last event is in the log
