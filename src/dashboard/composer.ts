@@ -16,6 +16,8 @@ export interface Composer {
   address(card: AgentCard): void;
   /** Swaps which of Send and Stop can be used. */
   setWorking(working: boolean): void;
+  /** Takes the focus, after what had it has gone. */
+  focus(): void;
   /** Gives a question back, unless another has been begun. */
   restore(question: string): void;
 }
@@ -56,6 +58,7 @@ export function createComposer(events: ComposerEvents): Composer {
       to.disabled = false;
       if (focused) to.focus(); // a disabled button loses the focus, and Tab would start at the top of the page
     },
+    focus: () => question.focus(),
     restore(content) {
       if (question.value === "") question.value = content;
     },

@@ -12,4 +12,6 @@ export const limits = {
   maxErrorChars: 400,
   /** From asking for the list of agents to having it. */
   agentsTimeoutMs: 10_000,
+  /** From looking at a task that did not take an answer to knowing where it stands. */
+  lookTimeoutMs: 10_000,
 } as const;

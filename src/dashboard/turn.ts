@@ -2,33 +2,51 @@ import { Status, type TokenChunk, type TokenUsage } from "../web/index.ts";
 import { citationItem } from "./citation.ts";
 import { element, find } from "./element.ts";
 import { limits } from "./limits.ts";
+import { createRequests, type Reply } from "./requests.ts";
 
 /** The current question with its answer, and above it the earlier ones. */
 export interface Turn {
   /** Moves what is there to the earlier ones and shows a new question. */
   begin(question: string, agent: string): void;
+  /** Shows that the agent is at work, at first or again. */
+  work(): void;
   /**
    * Shows one event of the answer.
    *
    * @throws RangeError when the answer is longer than the page can show.
    */
   show(chunk: TokenChunk): void;
-  /** Shows how the answer ended: `sentence`, or else what the agent said of it. */
+  /** Shows how the answer ended: `sentence`, or else what the agent said of it. One that waits for somebody asks the person. */
   end(sentence?: string): void;
+  /** Asks again for what has not been answered. */
+  ask(): void;
   /** Shows what went wrong. */
   fail(sentence: string): void;
 }
 
-/** The turn over the elements of the page. They are there from the start, as a live region must be to be read aloud. */
-export function createTurn(): Turn {
+/**
+ * The turn over the elements of the page. They are there from the start, as a live region must be to be read aloud.
+ *
+ * @param reply is told what the person answers to all that the turn waits for.
+ */
+export function createTurn(reply: (replies: readonly Reply[]) => void): Turn {
   const parts = partsOfPage();
+  const requests = createRequests((replies) => {
+    parts.error.replaceChildren(); // of an answer before that was not taken
+    reply(replies);
+  });
   let status = Status.UNSPECIFIED;
   let usage = { promptTokens: 0, completionTokens: 0 };
   let shownChars = 0;
+  let taskId = "";
 
   function showPart(chunk: TokenChunk): void {
     const { text, citation, toolCall } = chunk;
-    if (chunk.restartedFrom !== undefined) clear();
+    if (chunk.restartedFrom !== undefined) {
+      clear();
+      requests.dropOpen();
+    }
+    requests.show(chunk);
     if (text !== "") parts.answer.append(text);
     if (citation !== undefined) {
       parts.citations.append(citationItem(citation));
@@ -46,28 +64,39 @@ export function createTurn(): Turn {
     usage = { promptTokens: 0, completionTokens: 0 };
   }
 
+  function ask() {
+    parts.status.textContent = waitingSentence + usageText(usage);
+    requests.open();
+  }
+
   return {
     begin(question, agent) {
+      if (requests.isOpen) parts.status.textContent = leftSentence(taskId);
       if (parts.asked.textContent !== "") keep(parts.turn, parts.history);
       parts.error.replaceChildren();
       clear();
-      parts.turn.classList.add("working");
+      requests.clear();
       parts.asked.replaceChildren(element("h2", "asked", question));
       parts.answerer.textContent = agent;
+      shownChars = 0;
+    },
+    work() {
+      parts.turn.classList.add("working");
       parts.status.textContent = "Working…";
-      [status, usage, shownChars] = [Status.UNSPECIFIED, { promptTokens: 0, completionTokens: 0 }, 0];
+      status = Status.UNSPECIFIED;
     },
     show(chunk) {
-      const { text, citation } = chunk;
-      shownChars +=
-        text.length + (citation === undefined ? 0 : citation.uri.length + citation.title.length + citation.quote.length);
+      shownChars += charsOf(chunk);
       if (shownChars > limits.maxAnswerChars) throw new RangeError("it is longer than this page can show");
+      taskId = chunk.taskId;
       showPart(chunk);
     },
-    end(sentence = endSentence(status)) {
+    end(sentence) {
       parts.turn.classList.remove("working");
-      parts.status.textContent = sentence + usageText(usage);
+      if (sentence === undefined && status === Status.REQUIRES_INPUT) ask();
+      else parts.status.textContent = (sentence ?? endSentence(status)) + usageText(usage);
     },
+    ask,
     fail(sentence) {
       parts.turn.classList.remove("working");
       parts.status.replaceChildren();
@@ -94,6 +123,7 @@ function partsOfPage() {
 function keep(turn: HTMLElement, history: HTMLOListElement): void {
   const copy = element("li", turn.className);
   copy.append(...turn.cloneNode(true).childNodes);
+  copy.querySelector("form")?.remove();
   for (const part of copy.querySelectorAll("[id]")) {
     for (const attribute of ["id", "role", "aria-live"]) part.removeAttribute(attribute);
   }
@@ -106,9 +136,22 @@ function setText(part: HTMLElement, text: string): void {
   if (part.textContent !== text) part.textContent = text;
 }
 
+function charsOf({ text, citation, inputRequest, input }: TokenChunk): number {
+  const cited = citation === undefined ? 0 : citation.uri.length + citation.title.length + citation.quote.length;
+  const asked =
+    inputRequest === undefined ? 0 : inputRequest.prompt.length + (inputRequest.toolCall?.argumentsJson.length ?? 0);
+  return text.length + cited + asked + (input?.text.length ?? 0);
+}
+
+const waitingSentence = "Waits for your answer";
+
+/** What stands at a question that the person has left for the next one. */
+function leftSentence(taskId: string): string {
+  return `Left without an answer, which can still be given: convoke tasks answer ${location.origin} ${taskId} --approve`;
+}
+
 const endSentences: Partial<Record<Status, string>> = {
   [Status.COMPLETED]: "Completed",
-  [Status.REQUIRES_INPUT]: "Waits for somebody's input: convoke tasks answer gives it",
   [Status.REQUIRES_TOOL_CALL]: "Waits for the result of a tool, which this page cannot give",
 };
 

@@ -3,6 +3,8 @@ export { Code, ConnectError } from "@connectrpc/connect";
 export type {
   Author,
   Citation,
+  Input,
+  InputRequest,
   SearchResponse,
   SearchResult,
   SourceRange,

@@ -3,8 +3,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { z } from "zod";
 import { TaskResponseSchema } from "../../src/contract/index.ts";
-import { type Agent, Code, citation, defineAgent, type ServeOptions } from "../../src/index.ts";
+import { type Agent, Code, citation, defineAgent, defineTool, inputRequest, type ServeOptions } from "../../src/index.ts";
 import { createGate, echo, failing } from "../support/agents.ts";
 import { bundleWeb } from "../support/bundle.ts";
 import { createCertificate } from "../support/certificate.ts";
@@ -36,6 +37,44 @@ async function ask(page: Page, question: string): Promise<void> {
   await page.keyboard.type(question);
   await page.keyboard.press("Enter");
 }
+
+/** An agent that pays what it is asked for when it has leave, and what it has paid. */
+function createPayer() {
+  const paid: number[] = [];
+  const pay = defineTool({
+    name: "pay",
+    input: z.object({ amount: z.number() }),
+    approve: true,
+    run: ({ amount }) => `receipt ${paid.push(amount)}`,
+  });
+  const agent = defineAgent({
+    name: "payer",
+    async *run(task, ctx) {
+      if (task.inputs.length === 0) yield "Shall I? ";
+      yield `I have a ${await ctx.tool(pay, { amount: Number(task.content) })}.`;
+    },
+  });
+  return { agent, paid };
+}
+
+/** Calls a method from the page, as somebody else who may do the same. */
+const callThere = (page: Page, method: string, message: object) =>
+  page.evaluate(
+    async ([path, body]) => {
+      const response = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body });
+      return await response.json();
+    },
+    [`/agent.v1.AgentService/${method}`, JSON.stringify(message)] as const, // a tuple, so that the two keep their types
+  );
+
+/** The only task there is, and what it waits for. */
+async function waitingTask(page: Page): Promise<{ taskId: string; inputId: string }> {
+  const [{ taskId }] = (await callThere(page, "ListTasks", {})).tasks;
+  const { task } = await callThere(page, "GetTask", { taskId });
+  return { taskId, inputId: task.response.inputRequests[0].inputId };
+}
+
+const waiting = "Waits for your answer";
 
 /** As browsers speak them: HTTP/2 is never in clear text. */
 const httpVersions: [name: string, protocol: string, transport: () => Promise<Partial<ServeOptions>>][] = [
@@ -199,6 +238,148 @@ describeWith(findTool("chromium", "CHROMIUM"), "Chromium", (executablePath) => {
       expect(await page.locator("#citations").textContent()).toContain("<b>title</b>");
       expect(await page.locator("#turn :is(img, script, b, i, u, a)").count()).toBe(0);
     });
+
+    describe("a task that waits for somebody", () => {
+      const prompt = 'May agent "payer" call the tool "pay"?';
+
+      test("shows what is asked, and goes on to its end with the leave that is given", async () => {
+        const { agent, paid } = createPayer();
+        const page = await open([agent]);
+        await ask(page, "5");
+        await shows(page, "#status", waiting);
+        expect(await page.locator("#requests li").allInnerTexts()).toEqual([
+          expect.stringMatching(/^May agent .*\n+pay {"amount":5}/),
+        ]);
+        const form = page.getByRole("form", { name: prompt });
+        await form.getByRole("textbox", { name: "Reason, if you like" }).fill("it is due");
+        expect(paid).toEqual([]);
+        await form.getByRole("button", { name: "Approve" }).click();
+        await shows(page, "#status", "Completed");
+        await shows(page, "#answer", "Shall I? I have a receipt 1.");
+        await shows(page, "#requests .verdict", "Approved: it is due");
+        expect(await page.locator("#reply").isVisible()).toBe(false);
+        expect(await page.locator("#question").evaluate((box) => box === document.activeElement)).toBe(true);
+        expect(paid).toEqual([5]);
+      });
+
+      test("is refused with a reason, by keyboard alone; Enter in the reason chooses nothing", async () => {
+        const { agent, paid } = createPayer();
+        const page = await open([agent]);
+        await ask(page, "5");
+        await shows(page, "#status", waiting);
+        for (const _ of ["Approve", "Refuse", "the reason"]) await page.keyboard.press("Shift+Tab");
+        await page.keyboard.type("too dear");
+        await page.keyboard.press("Enter");
+        expect(await page.locator("#words").inputValue()).toBe("too dear\n");
+        await page.keyboard.press("Tab");
+        await page.keyboard.press("Enter");
+        await shows(
+          page,
+          "#error",
+          'The answer failed: the call of tool "pay" was not approved: too dear (PERMISSION_DENIED).',
+        );
+        await shows(page, "#requests .verdict", "Refused: too dear");
+        expect(paid).toEqual([]);
+      });
+
+      test("may ask for words, and for several things, one after another", async () => {
+        const several = defineAgent({
+          name: "several",
+          async *run({ inputs }) {
+            if (inputs.length > 0) return yield inputs.map(({ text }) => text).join(" & ");
+            yield inputRequest({ prompt: "<b>Who</b> comes?" });
+            yield inputRequest({ prompt: "When?" });
+          },
+        });
+        const page = await open([several]);
+        await ask(page, "a table");
+        const first = page.getByRole("form", { name: "<b>Who</b> comes?" });
+        await first.getByRole("button", { name: "Answer" }).click(); // without words there is no answer
+        expect(await first.getByRole("button", { name: "Approve" }).isVisible()).toBe(false);
+        await first.getByRole("textbox", { name: "Your answer" }).fill("Ana");
+        await first.getByRole("button", { name: "Answer" }).click();
+        const second = page.getByRole("form", { name: "When?" });
+        await second.getByRole("textbox", { name: "Your answer" }).fill("at noon");
+        await second.getByRole("button", { name: "Answer" }).click();
+        await shows(page, "#status", "Completed");
+        await shows(page, "#answer", "Ana & at noon");
+        expect(await page.locator("#requests .verdict").allTextContents()).toEqual(["Answered: Ana", "Answered: at noon"]);
+      });
+
+      test("that somebody else has answered goes on as they said, and tells so", async () => {
+        const { agent, paid } = createPayer();
+        const page = await open([agent]);
+        await ask(page, "5");
+        await shows(page, "#status", waiting);
+        const { taskId, inputId } = await waitingTask(page);
+        await callThere(page, "ProcessTask", { taskId, inputs: [{ inputId, approved: true, text: "mine" }] });
+        await page.getByRole("button", { name: "Refuse" }).click();
+        await shows(page, "#error", "Your answer was not taken: the task has gone on without it.");
+        await shows(page, "#answer", "Shall I? I have a receipt 1.");
+        await shows(page, "#requests .verdict", "Approved: mine");
+        await shows(page, "#status", "Completed");
+        expect(paid).toEqual([5]);
+      });
+
+      test("that was cancelled elsewhere has ended", async () => {
+        const { agent, paid } = createPayer();
+        const page = await open([agent]);
+        await ask(page, "5");
+        await shows(page, "#status", waiting);
+        await callThere(page, "CancelTask", { taskId: (await waitingTask(page)).taskId });
+        await page.getByRole("button", { name: "Approve" }).click();
+        await page.locator("#error", { hasText: /^The answer failed: .* \(CANCELLED\)\.$/ }).waitFor();
+        expect(await page.locator("#reply").isVisible()).toBe(false);
+        expect(paid).toEqual([]);
+      });
+
+      test("can be answered again when an answer did not arrive, with the reason still there", async () => {
+        const { agent, paid } = createPayer();
+        const page = await open([agent]);
+        await ask(page, "5");
+        await shows(page, "#status", waiting);
+        await page.route(/StreamResponse$/, (route) => route.abort(), { times: 1 });
+        await page.locator("#words").fill("it is due");
+        await page.getByRole("button", { name: "Approve" }).click();
+        await page.locator("#error", { hasText: /^Your answer was not taken: .*\.$/ }).waitFor();
+        await shows(page, "#status", waiting);
+        expect(complaints.splice(0)).toEqual([expect.stringContaining("net::ERR_FAILED")]);
+        expect(await page.locator("#words").inputValue()).toBe("it is due");
+        await page.getByRole("button", { name: "Approve" }).click();
+        await shows(page, "#status", "Completed");
+        expect(await page.locator("#error").textContent()).toBe("");
+        expect(paid).toEqual([5]);
+      });
+
+      test("is left by the next question, and says how it is answered later", async () => {
+        const page = await open([createPayer().agent]);
+        await ask(page, "5");
+        await shows(page, "#status", waiting);
+        const { taskId } = await waitingTask(page);
+        await ask(page, "6");
+        await shows(page, "#status", waiting);
+        const [left = ""] = await page.locator("#history > li").allInnerTexts();
+        expect(left).toContain(`convoke tasks answer ${new URL(page.url()).origin} ${taskId} --approve`);
+        expect(left).toContain('pay {"amount":5}');
+        expect(await page.locator("#history :is(form, button)").count()).toBe(0);
+        expect(await page.locator("#requests").textContent()).toContain('pay {"amount":6}');
+      });
+    });
+  });
+
+  test("the page says so when a task that waited for an answer is gone", async () => {
+    const { agent } = createPayer();
+    const { url, close } = await startServer({ agents: [agent] });
+    const page = await context.newPage();
+    await page.goto(url);
+    await page.locator("#question").fill("5");
+    await page.keyboard.press("Enter");
+    await shows(page, "#status", waiting);
+    await close();
+    await startServer({ agents: [agent], port: Number(new URL(url).port) }); // its tasks ended with the other one
+    await page.getByRole("button", { name: "Approve" }).click();
+    await page.locator("#error", { hasText: /^Your answer was not taken: there is no task .* \(NOT_FOUND\)\.$/ }).waitFor();
+    expect(await page.locator("#reply").isVisible()).toBe(false);
   });
 
   describe.each(["grpc-web", "connect"] as const)("convoke/web over %s", (protocol) => {
