@@ -106,6 +106,20 @@ describe("an answer from a pipe", () => {
     expect({ stdout, stderr }).toEqual({ stdout: "Hello no, Ana.\n", stderr: "? What is your name?\n" });
   });
 
+  test("may be followed by another question of the same turn", async () => {
+    const agent = defineAgent({
+      name: "twice",
+      async *run({ inputs: [first, second] }) {
+        if (first === undefined) yield inputRequest({ prompt: "Who?" });
+        else if (second === undefined) yield inputRequest({ prompt: "When?" });
+        else yield `${first.text}, ${second.text}.`;
+      },
+    });
+    const { url } = await startServer({ agents: [agent] });
+    const { stdout, stderr } = await runConvoke(["chat", url], { input: "a table\nAna\nat noon\n" });
+    expect({ stdout, stderr }).toEqual({ stdout: "Ana, at noon.\n", stderr: "? Who?\n? When?\n" });
+  });
+
   test("is one for each of several requests", async () => {
     const agent = defineAgent({
       name: "asking",
@@ -173,6 +187,35 @@ describe("a question that is left", () => {
     expect((await chat.exit).stderr).toBe(`${question}convoke: cancelled\n`);
   });
 });
+
+test("a question that somebody else answers first is theirs: the answer here is refused, and the call is made once", async () => {
+  const { paid, url } = await startPayer();
+  const chat = convoke(["chat", url], { input: "open" });
+  chat.type("5\n");
+  await chat.seen(/pay \{"amount":5\}\n/, "stderr");
+  const [taskId = ""] = await waitingIn(url);
+  expect((await runConvoke(["tasks", "answer", url, taskId, "--approve"])).code).toBe(0);
+  chat.type("no\n");
+  const { code, stderr } = await chat.exit;
+  expect(stderr).toMatch(/convoke: no turn awaits the input "\S+" \(failed_precondition\)\n$/);
+  expect(code).toBe(5);
+  expect(paid).toEqual([5]);
+});
+
+test.each([["--protocol", "grpc"], ["--stream"]])(
+  "convoke call %s says what its task waits for, and how it is answered",
+  async (...flags) => {
+    const { paid, url } = await startPayer();
+    const { code, stdout, stderr } = await runConvoke(["call", url, "5", "--task-id", "it's", ...flags]);
+    expect({ code, stdout: stdout.trimEnd() }).toEqual({ code: 0, stdout: "Shall I?" });
+    expect(stderr).toBe(
+      `${question}convoke: the task waits for an answer, which can be given later:\n` +
+        `  convoke tasks answer ${url} 'it'\\''s' --approve  # or --deny; --text says why\n`,
+    );
+    expect((await runConvoke(["tasks", "answer", url, "it's", "--deny"])).code).toBe(6);
+    expect(paid).toEqual([]);
+  },
+);
 
 describeInTerminal("in a terminal", () => {
   test("the question has a prompt of its own, and what was typed before it is no answer but the next turn", async () => {

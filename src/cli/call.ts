@@ -1,12 +1,13 @@
 import { ConnectError } from "@connectrpc/connect";
 import { Command } from "commander";
 import spinnerOf from "yocto-spinner";
-import { TaskResponseSchema, TokenChunkSchema } from "../contract/index.ts";
+import { Status, TaskResponseSchema, type TokenChunk, TokenChunkSchema } from "../contract/index.ts";
 import { createAnswer } from "./answer.ts";
 import { exitCodesHelp } from "./failure.ts";
 import { readText } from "./input.ts";
 import { watchInterrupts } from "./interrupts.ts";
 import { jsonLine, write } from "./print.ts";
+import { answerLater, questionText, type WaitingTask } from "./question.ts";
 import { type Called, connectTo, resetsSent, type TargetOptions, withTarget } from "./target.ts";
 
 interface CallCommandOptions extends TargetOptions {
@@ -16,7 +17,10 @@ interface CallCommandOptions extends TargetOptions {
 }
 
 export const command = withTarget(new Command("call"))
-  .description("Hand one task to an agent and print its answer; sources go to standard error. Ctrl-C cancels the task.")
+  .description(
+    "Hand one task to an agent and print its answer; sources, and what it waits for somebody to answer, go to standard error. " +
+      "Ctrl-C cancels the task.",
+  )
   .argument("[text]", "what is asked; without it, or with -, it is read from standard input. After -- it may begin with -")
   .option("-s, --stream", "print the answer as it comes; with --json, one event a line")
   .option("--task-id <id>", "the task's id, which makes the call repeatable")
@@ -39,7 +43,9 @@ ${exitCodesHelp}`,
     using interrupts = watchInterrupts();
     try {
       const output = { signal: interrupts.signal, json: options.json === true };
-      await (options.stream ? streamAnswer : printAnswer)(agents, task, output);
+      const waiting = await (options.stream ? streamAnswer : printAnswer)(agents, task, output);
+      if (waiting.requests.length > 0 && !output.json)
+        process.stderr.write(waiting.requests.map(questionText).join("") + answerLater(waiting, target, options));
     } catch (thrown) {
       if (!(thrown instanceof ConnectError) || interrupts.signal.aborted) await resetsSent();
       throw interrupts.reason ?? thrown;
@@ -55,25 +61,34 @@ interface Output {
 
 type TaskInit = { content: string; taskId: string; conversationId: string };
 
-async function printAnswer(agents: Called, task: TaskInit, { signal, json }: Output): Promise<void> {
+/** @returns what the task waits for. */
+async function printAnswer(agents: Called, task: TaskInit, { signal, json }: Output): Promise<WaitingTask> {
   const spinner = startSpinner();
   const response = await agents.process(task, { signal, ...resuming(spinner) }).finally(() => spinner?.stop());
-  if (json) return write(jsonLine(TaskResponseSchema, response));
+  const { taskId, inputRequests: requests } = response;
+  if (json) {
+    await write(jsonLine(TaskResponseSchema, response));
+    return { taskId, requests };
+  }
   const answer = createAnswer();
   await answer.text(response.content.trimEnd());
   response.citations.forEach(answer.citation);
   await answer.end();
+  return { taskId, requests };
 }
 
-async function streamAnswer(agents: Called, task: TaskInit, { signal, json }: Output): Promise<void> {
+/** @returns what the task waits for. */
+async function streamAnswer(agents: Called, task: TaskInit, { signal, json }: Output): Promise<WaitingTask> {
   const spinner = startSpinner();
   const answer = createAnswer();
+  let last: TokenChunk | undefined;
   try {
     for await (const chunk of agents.stream(task, { signal, ...resuming(spinner) })) {
       if (json || chunk.text !== "") spinner?.stop();
       if (chunk.restartedFrom !== undefined && !json) await answer.beginAnew();
       await (json ? write(jsonLine(TokenChunkSchema, chunk)) : answer.text(chunk.text));
       if (chunk.citation !== undefined) answer.citation(chunk.citation);
+      last = chunk;
     }
   } catch (thrown) {
     spinner?.stop();
@@ -82,6 +97,10 @@ async function streamAnswer(agents: Called, task: TaskInit, { signal, json }: Ou
   }
   spinner?.stop();
   if (!json) await answer.end();
+  const { taskId = "", status } = last ?? {};
+  if (json || status !== Status.REQUIRES_INPUT) return { taskId, requests: [] };
+  const { response } = await agents.get(taskId, { signal });
+  return { taskId, requests: response?.inputRequests ?? [] };
 }
 
 /** How long somebody at a terminal waits for a server that has gone. */

@@ -67,7 +67,7 @@ async function lookAgain(asked: AskedTask): Promise<void> {
     if (ConnectError.from(thrown).code === Code.NotFound) return;
   }
   if (asked !== task) return; // another question has been asked meanwhile
-  if (!hasGoneOn) return follower.during(() => turn.ask());
+  if (!hasGoneOn) return follower.during(() => turn.end());
   turn.fail("Your answer was not taken: the task has gone on without it.");
   const thrown = await follow(asked, {});
   if (thrown !== undefined) fail("The answer failed", thrown);

@@ -8,14 +8,10 @@ export type Reply = Pick<Input, "inputId" | "text"> & Partial<Pick<Input, "appro
 export interface Requests {
   /** True while the form is there. */
   readonly isOpen: boolean;
-  /** Shows a request, or the answer to one, whoever gave it. */
-  show(chunk: Pick<TokenChunk, "inputRequest" | "input">): void;
+  /** Shows a request, or the answer to one, whoever gave it; takes those away that are void. */
+  show(chunk: Pick<TokenChunk, "inputRequest" | "input" | "restartedFrom">): void;
   /** Lets the person answer what is open, one after another. */
   open(): void;
-  /** Takes the form away. */
-  close(): void;
-  /** Forgets those without an answer: they are void. */
-  dropOpen(): void;
   /** Forgets all. */
   clear(): void;
 }
@@ -28,6 +24,11 @@ export function createRequests(reply: (replies: readonly Reply[]) => void): Requ
   let replies: Reply[] = [];
 
   const unanswered = () => [...shown.values()].filter(({ verdict }) => verdict.textContent === "");
+
+  function drop({ request, item }: Row) {
+    shown.delete(request.inputId);
+    item.remove();
+  }
 
   function askNext() {
     const next = unanswered()[replies.length];
@@ -45,7 +46,8 @@ export function createRequests(reply: (replies: readonly Reply[]) => void): Requ
     get isOpen() {
       return form.isOpen;
     },
-    show({ inputRequest, input }) {
+    show({ inputRequest, input, restartedFrom }) {
+      if (restartedFrom !== undefined) for (const row of unanswered()) drop(row);
       if (inputRequest !== undefined) {
         const row = requestRow(inputRequest);
         shown.set(inputRequest.inputId, row);
@@ -57,16 +59,10 @@ export function createRequests(reply: (replies: readonly Reply[]) => void): Requ
     open() {
       const [before] = replies;
       replies = [];
-      if (unanswered().length === 0) return;
-      askNext();
-      if (before !== undefined) form.restore(before.text);
-    },
-    close: () => form.close(),
-    dropOpen() {
-      for (const { request, item } of unanswered()) {
-        shown.delete(request.inputId);
-        item.remove();
-      }
+      const [next] = unanswered();
+      if (next === undefined) return;
+      form.ask(next);
+      if (next.request.inputId === before?.inputId) form.restore(before.text); // it was not taken
     },
     clear() {
       form.close();

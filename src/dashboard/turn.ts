@@ -16,10 +16,11 @@ export interface Turn {
    * @throws RangeError when the answer is longer than the page can show.
    */
   show(chunk: TokenChunk): void;
-  /** Shows how the answer ended: `sentence`, or else what the agent said of it. One that waits for somebody asks the person. */
+  /**
+   * Shows how the answer ended: `sentence`, or else what the agent said of it. One that waits for somebody asks the person, again if nothing has
+   * come since.
+   */
   end(sentence?: string): void;
-  /** Asks again for what has not been answered. */
-  ask(): void;
   /** Shows what went wrong. */
   fail(sentence: string): void;
 }
@@ -42,10 +43,7 @@ export function createTurn(reply: (replies: readonly Reply[]) => void): Turn {
 
   function showPart(chunk: TokenChunk): void {
     const { text, citation, toolCall } = chunk;
-    if (chunk.restartedFrom !== undefined) {
-      clear();
-      requests.dropOpen();
-    }
+    if (chunk.restartedFrom !== undefined) clear();
     requests.show(chunk);
     if (text !== "") parts.answer.append(text);
     if (citation !== undefined) {
@@ -64,11 +62,6 @@ export function createTurn(reply: (replies: readonly Reply[]) => void): Turn {
     usage = { promptTokens: 0, completionTokens: 0 };
   }
 
-  function ask() {
-    parts.status.textContent = waitingSentence + usageText(usage);
-    requests.open();
-  }
-
   return {
     begin(question, agent) {
       if (requests.isOpen) parts.status.textContent = leftSentence(taskId);
@@ -78,12 +71,11 @@ export function createTurn(reply: (replies: readonly Reply[]) => void): Turn {
       requests.clear();
       parts.asked.replaceChildren(element("h2", "asked", question));
       parts.answerer.textContent = agent;
-      shownChars = 0;
+      [status, shownChars] = [Status.UNSPECIFIED, 0];
     },
     work() {
       parts.turn.classList.add("working");
       parts.status.textContent = "Working…";
-      status = Status.UNSPECIFIED;
     },
     show(chunk) {
       shownChars += charsOf(chunk);
@@ -93,10 +85,9 @@ export function createTurn(reply: (replies: readonly Reply[]) => void): Turn {
     },
     end(sentence) {
       parts.turn.classList.remove("working");
-      if (sentence === undefined && status === Status.REQUIRES_INPUT) ask();
-      else parts.status.textContent = (sentence ?? endSentence(status)) + usageText(usage);
+      parts.status.textContent = (sentence ?? endSentence(status)) + usageText(usage);
+      if (sentence === undefined && status === Status.REQUIRES_INPUT) requests.open();
     },
-    ask,
     fail(sentence) {
       parts.turn.classList.remove("working");
       parts.status.replaceChildren();
@@ -143,8 +134,6 @@ function charsOf({ text, citation, inputRequest, input }: TokenChunk): number {
   return text.length + cited + asked + (input?.text.length ?? 0);
 }
 
-const waitingSentence = "Waits for your answer";
-
 /** What stands at a question that the person has left for the next one. */
 function leftSentence(taskId: string): string {
   return `Left without an answer, which can still be given: convoke tasks answer ${location.origin} ${taskId} --approve`;
@@ -152,6 +141,7 @@ function leftSentence(taskId: string): string {
 
 const endSentences: Partial<Record<Status, string>> = {
   [Status.COMPLETED]: "Completed",
+  [Status.REQUIRES_INPUT]: "Waits for your answer",
   [Status.REQUIRES_TOOL_CALL]: "Waits for the result of a tool, which this page cannot give",
 };
 

@@ -306,6 +306,30 @@ describeWith(findTool("chromium", "CHROMIUM"), "Chromium", (executablePath) => {
         expect(await page.locator("#requests .verdict").allTextContents()).toEqual(["Answered: Ana", "Answered: at noon"]);
       });
 
+      test("may ask again: the reason of the first time is not that of the second", async () => {
+        const twice = defineAgent({
+          name: "twice",
+          async *run({ inputs: [first, second] }) {
+            if (first === undefined) yield inputRequest({ prompt: "Who?" });
+            else if (second === undefined) yield inputRequest({ prompt: "When?" });
+            else yield `${first.text}, ${second.text}`;
+          },
+        });
+        const page = await open([twice]);
+        await ask(page, "a table");
+        for (const [prompt, words] of [
+          ["Who?", "Ana"],
+          ["When?", "at noon"],
+        ] as const) {
+          const form = page.getByRole("form", { name: prompt });
+          await form.waitFor();
+          expect(await page.locator("#words").inputValue()).toBe("");
+          await page.locator("#words").fill(words);
+          await form.getByRole("button", { name: "Answer" }).click();
+        }
+        await shows(page, "#answer", "Ana, at noon");
+      });
+
       test("that somebody else has answered goes on as they said, and tells so", async () => {
         const { agent, paid } = createPayer();
         const page = await open([agent]);
