@@ -136,7 +136,7 @@ function charsOf({ text, citation, inputRequest, input }: TokenChunk): number {
 
 /** What stands at a question that the person has left for the next one. */
 function leftSentence(taskId: string): string {
-  return `Left without an answer, which can still be given: convoke tasks answer ${location.origin} ${taskId} --approve`;
+  return `Left without an answer, which can still be given: convoke tasks answer ${location.origin} ${taskId}, with --approve, --deny or --text`;
 }
 
 const endSentences: Partial<Record<Status, string>> = {

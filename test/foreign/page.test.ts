@@ -383,7 +383,7 @@ describeWith(findTool("chromium", "CHROMIUM"), "Chromium", (executablePath) => {
         await ask(page, "6");
         await shows(page, "#status", waiting);
         const [left = ""] = await page.locator("#history > li").allInnerTexts();
-        expect(left).toContain(`convoke tasks answer ${new URL(page.url()).origin} ${taskId} --approve`);
+        expect(left).toContain(`convoke tasks answer ${new URL(page.url()).origin} ${taskId}, with --approve`);
         expect(left).toContain('pay {"amount":5}');
         expect(await page.locator("#history :is(form, button)").count()).toBe(0);
         expect(await page.locator("#requests").textContent()).toContain('pay {"amount":6}');
