@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setImmediate as nextTick } from "node:timers/promises";
+import { RetryInfoSchema } from "../src/contract/index.ts";
 import { Code, defineAgent, type McpServer, type McpTools, type McpToolsOptions, mcpTools, modelAgent } from "../src/index.ts";
 import { failure } from "./support/failure.ts";
 import { calling, saying, startModel } from "./support/model-server.ts";
@@ -45,8 +48,23 @@ async function startMortal(port = "0") {
   const file = join(root, "test/fixtures/mcp-http.mjs");
   const child = spawn(process.execPath, [file], { env: { PORT: port }, stdio: ["ignore", "pipe", "inherit"] });
   children.add(child);
-  const [line] = await once(child.stdout, "data");
-  return { port: String(line).trim(), child };
+  const said = async () => String((await once(child.stdout, "data"))[0]).trim();
+  return { port: await said(), child, said };
+}
+
+const tooLarge = "the MCP server has sent a message of over 16777216 bytes, the most allowed";
+
+/** Waits until there is no such process; a zombie is none. */
+async function gone(pid: number): Promise<void> {
+  const isThere = () => /^State:\s+[^ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  for (;;) {
+    try {
+      if (!isThere()) return;
+    } catch {
+      return;
+    }
+    await nextTick();
+  }
 }
 
 /** A program of a few lines as a server. */
@@ -158,6 +176,62 @@ test("a server by HTTP that was started anew between two calls knows the session
   await once(child, "exit");
   const again = await startMortal(port);
   expect((await agents.process("{}")).content).toBe(`"${again.child.pid}"`);
+});
+
+test.each(["application/json", "text/event-stream"])(
+  "a server by HTTP whose answer (%s) has no end is left, and connected to anew",
+  async (endless) => {
+    const { port } = await startMortal();
+    const agents = await agentOf(await open({ url: `http://127.0.0.1:${port}/mcp` }), "call");
+    const error = await failure(agents.process(JSON.stringify({ endless }), { timeoutMs: 20_000 }));
+    expect([error.code, error.rawMessage]).toEqual([Code.ResourceExhausted, tooLarge]);
+    expect((await agents.process("{}")).content).toMatch(/^"\d+"$/);
+  },
+);
+
+test("a program that prints a line without an end is ended, and started anew", async () => {
+  const babbling = script(
+    `${speaking} answer.call = ({ params }) => { const more = () => process.stdout.write("x".repeat(65536), more); if (params.arguments.babble) return more(); return text("quiet"); };`,
+  );
+  const agents = await agentOf(await open(babbling), "call");
+  const error = await failure(agents.process('{"babble":true}', { timeoutMs: 20_000 }));
+  expect([error.code, error.rawMessage]).toEqual([Code.ResourceExhausted, tooLarge]);
+  expect((await agents.process("{}")).content).toBe('"quiet"');
+});
+
+test("a program that ends again and again is not started for a while, and callers are told for how long", async () => {
+  const dying = script(`${speaking} answer.call = () => process.exit(1);`);
+  const agents = await agentOf(await open(dying), "call");
+  const messages: string[] = [];
+  for (let time = 0; time < 3; time++) messages.push((await failure(agents.process("{}"))).rawMessage);
+  expect(messages).toEqual([
+    'the MCP server "node" is away',
+    'the MCP server "node" is away',
+    "the MCP server has ended again and again, and is not started for now",
+  ]);
+  const [retry] = (await failure(agents.process("{}"))).findDetails(RetryInfoSchema);
+  expect(Number(retry?.retryDelay?.seconds) * 1_000 + Number(retry?.retryDelay?.nanos) / 1e6).toBeGreaterThan(0);
+});
+
+test("closing ends the session at a server by HTTP", async () => {
+  const { port, said } = await startMortal();
+  const mcp = await mcpTools({ url: `http://127.0.0.1:${port}/mcp` });
+  const ended = said();
+  await mcp.close();
+  expect(await ended).toBe("ended");
+});
+
+test("closing ends what the server's program has started, too", async () => {
+  const child = 'setInterval(() => {}, 1000); process.on("SIGHUP", () => {})';
+  const starting = script(
+    `${speaking} const { pid } = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(child)}], { stdio: "inherit" }); answer.call = () => text(String(pid));`,
+  );
+  const mcp = await mcpTools(starting);
+  const agents = await agentOf(mcp, "call");
+  const pid = Number(JSON.parse((await agents.process("{}")).content));
+  expect(process.kill(pid, 0)).toBe(true);
+  await mcp.close();
+  await gone(pid);
 });
 
 test("closing ends the server's program, and calls fail from then on", async () => {

@@ -1,44 +1,40 @@
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
-import { toolBounds } from "../core/index.ts";
-import { watchedFetch } from "./watched-fetch.ts";
+import { createBackoff, mcpBounds, toolBounds, unavailable } from "../core/index.ts";
+import { createHttpLine, type McpEndpoint, unknownSession } from "./http.ts";
+import type { Line } from "./line.ts";
+import { createStdioLine, type McpProgram } from "./stdio.ts";
 
-/** Where an MCP server is. */
-export type McpServer =
-  /** A program that speaks on its standard input and output. It is started when it is needed, sees nothing of the environment but what `env` says and a few names such as PATH, and ends with `close`. */
-  | {
-      readonly command: string;
-      readonly args?: readonly string[];
-      readonly env?: Readonly<Record<string, string>>;
-      readonly cwd?: string;
-    }
-  /** One that is reached by streamable HTTP. */
-  | { readonly url: string | URL; readonly headers?: Readonly<Record<string, string>>; readonly fetch?: typeof fetch };
+/**
+ * Where an MCP server is: a program, which is started when it is needed, sees nothing of the environment but what `env` says and a few names such as PATH, and
+ * ends with `close`, together with what it has started; or one that is reached by streamable HTTP.
+ */
+export type McpServer = McpProgram | McpEndpoint;
 
-/** What HTTP says of a session that is not there (MCP 2025-11-25, Session Management). */
-const unknownSession = 404;
+interface Session {
+  readonly client: Client;
+  readonly line: Line;
+}
 
 /** One server, connected when somebody needs it, and anew after the connection has ended. */
 export class McpConnection {
   readonly #server: McpServer;
   readonly #timeoutMs: number;
-  #client: Promise<Client> | undefined;
+  readonly #backoff = createBackoff({ initialMs: mcpBounds.retryMs, maxMs: mcpBounds.maxRetryMs });
+  #session: Promise<Session> | undefined;
   #isClosed = false;
+  #hasFailed = false;
+  /** Before that a program is not started again. */
+  #notBeforeMs = 0;
 
   constructor(server: McpServer, timeoutMs: number) {
     this.#server = server;
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Those who need it at once share one attempt. @throws what keeps it from being reached. */
-  client(): Promise<Client> {
-    if (this.#isClosed) return Promise.reject(new Error("the tools of this MCP server have been closed"));
-    if (this.#client === undefined) {
-      const client = this.#connect();
-      this.#client = client;
-      client.catch(() => this.#forget(client));
-    }
-    return this.#client;
+  /** @throws what keeps it from being reached; ConnectError UNAVAILABLE in the pause after a program has ended soon, or not started, twice. */
+  async client(): Promise<Client> {
+    const { client } = await this.#connected();
+    return client;
   }
 
   /**
@@ -48,63 +44,64 @@ export class McpConnection {
    */
   async call(call: { readonly name: string; readonly arguments: Record<string, unknown> }, signal: AbortSignal) {
     const timeout = toolBounds.maxTimeoutMs; // the tool's own time ends it, by its signal
-    const first = await this.client();
+    const { client, line } = await this.#connected();
     try {
-      return await first.callTool(call, undefined, { signal, timeout });
+      return await client.callTool(call, undefined, { signal, timeout });
     } catch (thrown) {
-      if (Object(thrown).code !== unknownSession) throw thrown;
-      await first.close(); // and so it is forgotten
-      const next = await this.client();
-      return await next.callTool(call, undefined, { signal, timeout });
+      if (Object(thrown).code !== unknownSession) throw line.fault ?? thrown;
+      await client.close(); // and so it is forgotten
+      const next = await this.#connected();
+      return await next.client.callTool(call, undefined, { signal, timeout });
     }
   }
 
   /** Ends the program, or the session. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const client = await this.#client?.catch(() => undefined);
-    await client?.close();
+    const session = await this.#session?.catch(() => undefined);
+    await session?.client.close();
   }
 
-  async #connect(): Promise<Client> {
+  /** Those who need it at once share one attempt. */
+  #connected(): Promise<Session> {
+    if (this.#isClosed) return Promise.reject(new Error("the tools of this MCP server have been closed"));
+    if (this.#session !== undefined) return this.#session;
+    const restMs = Math.ceil(this.#notBeforeMs - performance.now());
+    if (restMs > 0)
+      return Promise.reject(unavailable("the MCP server has ended again and again, and is not started for now", restMs));
+    const session = this.#connect();
+    this.#session = session;
+    session.catch(() => this.#ended(session, 0));
+    return session;
+  }
+
+  async #connect(): Promise<Session> {
     const { Client } = await import("@modelcontextprotocol/sdk/client/index.js"); // only where there is an MCP server
-    const own = this.#client;
+    const own = this.#session;
     const client = new Client({ name: "convoke", version: "0" });
-    const transport = await transportTo(this.#server);
+    const line = await ("url" in this.#server ? createHttpLine(this.#server) : createStdioLine(this.#server));
     try {
-      await client.connect(transport, { timeout: this.#timeoutMs });
+      await client.connect(line, { timeout: this.#timeoutMs });
     } catch (thrown) {
       await client.close().catch(() => {}); // what kept it from starting tells more
-      throw thrown;
+      throw line.fault ?? thrown;
     }
-    client.onclose = () => this.#forget(own);
-    return client;
+    const beganMs = performance.now();
+    client.onclose = () => this.#ended(own, performance.now() - beganMs);
+    return { client, line };
   }
 
-  /** @param which only if it is still this one. */
-  #forget(which: Promise<Client> | undefined): void {
-    if (this.#client === which) this.#client = undefined;
+  /** @param which only if it is still this one. @param lastedMs how long it was connected. */
+  #ended(which: Promise<Session> | undefined, lastedMs: number): void {
+    if (this.#session !== which) return;
+    this.#session = undefined;
+    if ("url" in this.#server) return; // to ask again costs nothing
+    if (lastedMs >= mcpBounds.steadyMs) {
+      this.#hasFailed = false;
+      this.#backoff.reset();
+    } else {
+      if (this.#hasFailed) this.#notBeforeMs = performance.now() + this.#backoff.nextMs();
+      this.#hasFailed = true;
+    }
   }
-}
-
-async function transportTo(server: McpServer): Promise<Transport> {
-  if ("url" in server) {
-    const { StreamableHTTPClientTransport } = await import("@modelcontextprotocol/sdk/client/streamableHttp.js");
-    const { url, headers = {}, fetch } = server;
-    const transport = new StreamableHTTPClientTransport(new URL(url), {
-      requestInit: { headers: { ...headers } },
-      fetch: watchedFetch(fetch, () => void transport.close()), // which fails the calls that wait, and ends the session
-    });
-    return transport as Transport; // its sessionId is written in another way
-  }
-  const { StdioClientTransport, getDefaultEnvironment } = await import("@modelcontextprotocol/sdk/client/stdio.js");
-  const { command, args = [], env = {}, cwd } = server;
-  const environment = { ...getDefaultEnvironment(), ...env };
-  return new StdioClientTransport({
-    command,
-    args: [...args],
-    env: environment,
-    stderr: "ignore",
-    ...(cwd !== undefined && { cwd }),
-  });
 }
