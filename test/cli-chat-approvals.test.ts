@@ -1,25 +1,11 @@
 import { stripVTControlCharacters } from "node:util";
-import { z } from "zod";
-import { connect, defineAgent, defineTool, inputRequest, Status, toolCall } from "../src/index.ts";
+import { connect, defineAgent, inputRequest, Status, toolCall } from "../src/index.ts";
+import { createPayer } from "./support/payer.ts";
 import { convoke, convokeInTerminal, describeInTerminal, runConvoke } from "./support/process.ts";
 import { startServer } from "./support/server.ts";
 
-/** A server whose agent pays the amount that it is asked for, given leave; and what it has paid. */
 async function startPayer() {
-  const paid: number[] = [];
-  const pay = defineTool({
-    name: "pay",
-    input: z.object({ amount: z.number() }),
-    approve: true,
-    run: ({ amount }) => `receipt ${paid.push(amount)}`,
-  });
-  const agent = defineAgent({
-    name: "payer",
-    async *run(task, ctx) {
-      if (task.inputs.length === 0) yield "Shall I? ";
-      yield `I have a ${await ctx.tool(pay, { amount: Number(task.content) })}.`;
-    },
-  });
+  const { agent, paid } = createPayer();
   const server = await startServer({ agents: [agent] });
   return { paid, url: server.url, server };
 }

@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Agents, Code, ConnectError, type ConnectOptions, connect } from "../../src/index.ts";
 import { kindsOf, startLoad, until } from "../fault/load.ts";
 import { convoke, type Process } from "../support/process.ts";
@@ -11,8 +14,8 @@ interface Replica extends Process {
 }
 
 /** As a process of its own, by the command line. */
-async function startReplica(name: string): Promise<Replica> {
-  const args = ["serve", "test/fixtures/deploy/where.ts", "--port", "0", "--log-level", "silent"];
+async function startReplica(name: string, ...options: string[]): Promise<Replica> {
+  const args = ["serve", "test/fixtures/deploy/where.ts", "--port", "0", "--log-level", "silent", ...options];
   const process = convoke(args, { env: { REPLICA: name } });
   const { groups } = await process.seen(/ on http:\/\/(?<address>\S+)\n/);
   return { ...process, address: groups?.["address"] ?? "" };
@@ -95,12 +98,29 @@ for (const { tool, start } of balancers) {
       async (protocol) => {
         const replica = await startReplica("one");
         const { url, ca } = await balance([replica.address, nobody, nobody]);
-        const chunks = reach({ url, protocol, tls: { ca } }).stream("stay")[Symbol.asyncIterator]();
+        const agents = reach({ url, protocol, tls: { ca } });
+        const chunks = agents.stream("stay", { resumeForMs: 0 })[Symbol.asyncIterator]();
         expect(await chunks.next()).toMatchObject({ value: { text: "one" } });
         replica.child.kill("SIGKILL");
         await expect(chunks.next()).rejects.toThrow(ConnectError);
       },
     );
+
+    test("a stream whose replica is killed goes on at another one of the same store", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "convoke-test-"));
+      const replicas = await Promise.all(["one", "two"].map((name) => startReplica(name, "--data", folder)));
+      const [one, two] = replicas.map(({ address }) => address);
+      const { url, ca } = await balance([one ?? nobody, two ?? nobody, nobody]);
+      const begun = join(folder, "begun");
+      const said: string[] = [];
+      for await (const { text, restartedFrom } of reach({ url, tls: { ca } }).stream(`stay once ${begun}`)) {
+        if (restartedFrom !== undefined) said.push(`from ${restartedFrom} on`);
+        if (text === "") continue;
+        if (said.push(text) === 1) replicas[text === "one" ? 0 : 1]?.child.kill("SIGKILL");
+      }
+      expect(said).toEqual(said[0] === "one" ? ["one", "from 0 on", "two"] : ["two", "from 0 on", "one"]);
+      rmSync(folder, { recursive: true });
+    });
 
     test("without any replica, gRPC gets a Trailers-Only answer with UNAVAILABLE, the others HTTP 503", async () => {
       const balancer = await balance([nobody, nobody, nobody]);

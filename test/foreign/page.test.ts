@@ -3,12 +3,12 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { z } from "zod";
 import { TaskResponseSchema } from "../../src/contract/index.ts";
-import { type Agent, Code, citation, defineAgent, defineTool, inputRequest, type ServeOptions } from "../../src/index.ts";
+import { type Agent, Code, citation, defineAgent, inputRequest, type ServeOptions } from "../../src/index.ts";
 import { createGate, echo, failing } from "../support/agents.ts";
 import { bundleWeb } from "../support/bundle.ts";
 import { createCertificate } from "../support/certificate.ts";
+import { createPayer } from "../support/payer.ts";
 import { envelope } from "../support/raw.ts";
 import { startServer } from "../support/server.ts";
 import { describeWith, findTool } from "../support/tools.ts";
@@ -36,25 +36,6 @@ const shows = (page: Page, selector: string, text: string) =>
 async function ask(page: Page, question: string): Promise<void> {
   await page.keyboard.type(question);
   await page.keyboard.press("Enter");
-}
-
-/** An agent that pays what it is asked for when it has leave, and what it has paid. */
-function createPayer() {
-  const paid: number[] = [];
-  const pay = defineTool({
-    name: "pay",
-    input: z.object({ amount: z.number() }),
-    approve: true,
-    run: ({ amount }) => `receipt ${paid.push(amount)}`,
-  });
-  const agent = defineAgent({
-    name: "payer",
-    async *run(task, ctx) {
-      if (task.inputs.length === 0) yield "Shall I? ";
-      yield `I have a ${await ctx.tool(pay, { amount: Number(task.content) })}.`;
-    },
-  });
-  return { agent, paid };
 }
 
 /** Calls a method from the page, as somebody else who may do the same. */
