@@ -100,7 +100,7 @@ export class ModelTap {
     const pull = async (controller: ReadableStreamDefaultController<ModelPart>) => {
       for (;;) {
         const { done, value } = await reader.read();
-        if (this.#isClosed) return await reader.cancel();
+        if (this.#isClosed || step.isLeft) return await reader.cancel();
         if (done) {
           for (const joined of step.endAll()) this.#send(controller, joined, true);
           controller.close();
@@ -117,7 +117,8 @@ export class ModelTap {
       }
     };
     const cancel = (reason: unknown) => {
-      this.close();
+      step.isLeft = true;
+      this.#wakeTap?.();
       return reader.cancel(reason);
     };
     return new ReadableStream({ pull, cancel }, { highWaterMark: 0 });
@@ -132,7 +133,11 @@ export class ModelTap {
   }
 
   async #push(step: TappedStep, { type, id, delta }: Delta): Promise<void> {
-    while (!this.#isClosed && (this.#seenSteps < step.number || this.#pieces.length >= modelBounds.maxTappedPieces)) {
+    while (
+      !this.#isClosed &&
+      !step.isLeft &&
+      (this.#seenSteps < step.number || this.#pieces.length >= modelBounds.maxTappedPieces)
+    ) {
       await new Promise<void>((resolve) => {
         this.#wakeTap = resolve;
       });

@@ -22,6 +22,8 @@ export class TappedStep {
   /** Blocks that have begun, and what was tapped of them. */
   readonly #blocks = new Map<string, { readonly type: Delta["type"]; texts: string[] }>();
   #isTapping = true;
+  /** The AI SDK has cancelled it. */
+  isLeft = false;
 
   constructor(number: number) {
     this.number = number;

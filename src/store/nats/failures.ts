@@ -52,6 +52,7 @@ export function isPassing(thrown: unknown): boolean {
     return !(thrown.cause instanceof PermissionViolationError);
   if (!(thrown instanceof JetStreamApiError)) return isNotEnabled(thrown);
   if (thrown.code === codes.writeUnderWay) return true;
+  if (thrown.code === codes.noPeers) return thrown.message.includes("offline"); // which servers there are is one thing, which of them are up another
   return (
     thrown.status >= 500 && !isFull(thrown) && thrown.code !== codes.notEnabledForAccount && thrown.code !== codes.replicasAlone
   );
