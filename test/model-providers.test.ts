@@ -4,7 +4,7 @@ import { createAnthropic } from "@ai-sdk/anthropic";
 import { createGoogleGenerativeAI } from "@ai-sdk/google";
 import type { LanguageModel } from "ai";
 import { z } from "zod";
-import { defineTool, modelAgent, Status } from "../src/index.ts";
+import { defineTool, type ModelAgentDefinition, modelAgent, Status } from "../src/index.ts";
 import { startClient } from "./support/server.ts";
 import { taskPlaces } from "./support/task-places.ts";
 
@@ -104,6 +104,9 @@ interface Provider {
   /** Of the second request: what the model has said. */
   said(asked: Record<string, unknown>): unknown;
   readonly saidBefore: readonly unknown[];
+  readonly providerOptions: NonNullable<ModelAgentDefinition["providerOptions"]>;
+  /** What they make of a request. */
+  readonly told: object;
 }
 
 const providers: readonly Provider[] = [
@@ -117,6 +120,8 @@ const providers: readonly Provider[] = [
       { type: "text", text: "I will order it." },
       { type: "tool_use", id: "call-1", name: "order", input: { what: "chair" } },
     ],
+    providerOptions: { anthropic: { thinking: { type: "enabled", budgetTokens: 2_000 } } },
+    told: { thinking: { type: "enabled", budget_tokens: 2_000 } },
   },
   {
     name: "Google",
@@ -130,24 +135,28 @@ const providers: readonly Provider[] = [
         thoughtSignature: "signed-by-google",
       }),
     ],
+    providerOptions: { google: { thinkingConfig: { includeThoughts: true } } },
+    told: { generationConfig: { thinkingConfig: { includeThoughts: true } } },
   },
 ];
 
 const order = { name: "order", input: z.object({ what: z.string() }), run: ({ what }: { what: string }) => `${what} ordered` };
 
-describe.each(providers)("a model of $name", ({ answers, model, said, saidBefore }) => {
+describe.each(providers)("a model of $name", ({ answers, model, said, saidBefore, providerOptions, told }) => {
   test.each(taskPlaces)(
     "that goes on when its call is approved is told its thoughts as they were signed, in %s",
     async (_place, open) => {
       const { baseURL, asked } = await startProvider(...answers);
       const tools = [defineTool({ ...order, approve: true })];
-      const agent = modelAgent({ name: "buyer", model: model(baseURL), tools, cites: false, maxRetries: 0 });
+      const more = { cites: false, maxRetries: 0, providerOptions };
+      const agent = modelAgent({ name: "buyer", model: model(baseURL), tools, ...more });
       const agents = await startClient({ ...(await open()), agents: [agent] });
       const waiting = await agents.process({ taskId: "t", content: "A chair, please." });
       expect(waiting.status).toBe(Status.REQUIRES_INPUT);
       const inputs = waiting.inputRequests.map(({ inputId }) => ({ inputId, approved: true }));
       expect((await agents.process({ taskId: "t", inputs })).content).toBe("I will order it. Done.");
       expect(said(asked[1] ?? {})).toEqual(saidBefore);
+      for (const request of asked) expect(request).toMatchObject(told);
     },
   );
 

@@ -12,7 +12,7 @@ import {
 } from "./define.ts";
 import { modelFromEnvironment } from "./model-from-environment.ts";
 import { checkLimits, type ModelLimits, type ModelPrice } from "./model-limits.ts";
-import { runModel } from "./model-loop.ts";
+import { type ProviderOptions, runModel } from "./model-loop.ts";
 import { toolDefinitionOf } from "./tool.ts";
 
 /** What {@link modelAgent} takes. Everything but `name` may be left out. */
@@ -32,6 +32,8 @@ export interface ModelAgentDefinition extends Omit<AgentDefinition, "run"> {
   /** For `limits.maxCost`. */
   readonly price?: ModelPrice;
   readonly temperature?: number;
+  /** What only some providers know, by their names: `{ anthropic: { thinking: … } }`, `{ openai: { reasoningEffort: "low" } }`. Default: nothing. */
+  readonly providerOptions?: ProviderOptions;
   /** How often a request that the provider refused for now is made again, before anything has come. Default 2. */
   readonly maxRetries?: number;
 }
@@ -57,6 +59,7 @@ export function modelAgent(definition: ModelAgentDefinition): Agent {
     limits = {},
     price,
     temperature,
+    providerOptions,
     cites = tools.length > 0,
     maxRetries = modelBounds.maxRetries,
     ...card
@@ -74,6 +77,7 @@ export function modelAgent(definition: ModelAgentDefinition): Agent {
         limits,
         price,
         temperature,
+        providerOptions,
         maxRetries,
       });
     },

@@ -1,6 +1,6 @@
 import { setImmediate as nextTick } from "node:timers/promises";
 import { ConnectError } from "@connectrpc/connect";
-import type { LanguageModel } from "ai";
+import type { LanguageModel, SystemModelMessage } from "ai";
 import { type AgentEvent, failedPrecondition, modelBounds, resourceExhausted, unavailable } from "../core/index.ts";
 import { createCiteTool } from "./cite-tool.ts";
 import type { AgentContext, Task, Tool, Yield } from "./define.ts";
@@ -13,6 +13,8 @@ import { ModelTap, type Part } from "./model-tap.ts";
 import { toolSetOf } from "./model-tools.ts";
 import { ModelWatch } from "./model-watch.ts";
 
+export type ProviderOptions = NonNullable<SystemModelMessage["providerOptions"]>;
+
 export interface ModelRun {
   readonly model: LanguageModel;
   readonly system: string | undefined;
@@ -21,6 +23,7 @@ export interface ModelRun {
   readonly limits: ModelLimits;
   readonly price: ModelPrice | undefined;
   readonly temperature: number | undefined;
+  readonly providerOptions: ProviderOptions | undefined;
   readonly maxRetries: number;
 }
 
@@ -35,14 +38,14 @@ export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): A
   sdk ??= await import("ai");
   const spending = new ModelSpending(ctx, run.limits, run.price);
   if (ctx.budget.tokens === 0) throw spending.exhausted;
-  const { model, maxRetries, limits, system, temperature } = run;
+  const { model, maxRetries, limits, system, temperature, providerOptions } = run;
   const { maxOutputTokens } = limits;
   const watch = new ModelWatch(limits);
   const answer = new Answer(task.events, { spending, watch, tools: run.tools });
   const own = run.cites ? [...run.tools, answer.citeTool] : run.tools;
   const tap = new ModelTap();
   try {
-    // It is read once; `streamText` keeps it all for others, which costs a tenth more for each token.
+    // It is read once; `streamText` keeps it all for others.
     const result = sdk.experimental_streamTextLowMemory({
       model: tap.on(model, sdk),
       messages: messagesOf(task),
@@ -57,6 +60,7 @@ export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): A
       onError: () => {}, // it comes as a part of the stream
       ...(system !== undefined && { instructions: system }),
       ...(temperature !== undefined && { temperature }),
+      ...(providerOptions !== undefined && { providerOptions }),
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),
     });
     let isSilent = true;
