@@ -266,6 +266,10 @@ describe("a model that fails", () => {
     begin(response);
     response.write(`data: ${"x".repeat(10 * 1024 * 1024)}`);
   };
+  const lines: Answer = (response) => {
+    begin(response);
+    response.write(`data: ${"x".repeat(1000)}\n`.repeat(10 * 1024));
+  };
   const filtered: Answer = (response) => {
     begin(response);
     finish(response, "content_filter");
@@ -290,7 +294,14 @@ describe("a model that fails", () => {
       line,
       {},
       Code.ResourceExhausted,
-      "the model's provider has sent a line of over 4194304 bytes, the most allowed",
+      "the model's provider has sent an event of over 4194304 bytes, the most allowed",
+    ],
+    [
+      "sends lines of one event without an end",
+      lines,
+      {},
+      Code.ResourceExhausted,
+      "the model's provider has sent an event of over 4194304 bytes, the most allowed",
     ],
     [
       "withholds the answer",

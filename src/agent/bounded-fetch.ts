@@ -1,30 +1,25 @@
-import { modelBounds, resourceExhausted } from "../core/index.ts";
-
-const newline = 10;
+import { heldOfEvent, isEventStream, modelBounds, resourceExhausted } from "../core/index.ts";
 
 /**
- * `fetch` for a model's provider: a stream whose line does not end is broken off with RESOURCE_EXHAUSTED, instead of being held in memory for ever.
+ * `fetch` for a model's provider: a stream with an event that does not end is broken off with RESOURCE_EXHAUSTED, instead of being held in memory for ever.
  *
- * @param maxLineBytes default 4 MiB.
+ * @param maxEventBytes default 4 MiB.
  */
-export function boundedFetch(maxLineBytes: number = modelBounds.maxLineBytes): typeof fetch {
+export function boundedFetch(maxEventBytes: number = modelBounds.maxEventBytes): typeof fetch {
   return async (input, init) => {
     const response = await fetch(input, init);
-    if (response.body === null || !(response.headers.get("content-type") ?? "").startsWith("text/event-stream"))
-      return response;
+    if (response.body === null || !isEventStream(response)) return response;
     const { status, statusText, headers } = response;
-    return new Response(response.body.pipeThrough(boundLines(maxLineBytes)), { status, statusText, headers });
+    return new Response(response.body.pipeThrough(boundEvents(maxEventBytes)), { status, statusText, headers });
   };
 }
 
-function boundLines(maxLineBytes: number): TransformStream<Uint8Array, Uint8Array> {
-  let lineBytes = 0;
+function boundEvents(maxEventBytes: number): TransformStream<Uint8Array, Uint8Array> {
+  const held = heldOfEvent();
   return new TransformStream({
     transform(bytes, controller) {
-      const end = bytes.lastIndexOf(newline);
-      lineBytes = end === -1 ? lineBytes + bytes.length : bytes.length - end - 1;
-      if (lineBytes > maxLineBytes) {
-        const description = `the model's provider has sent a line of over ${maxLineBytes} bytes, the most allowed`;
+      if (held(bytes) > maxEventBytes) {
+        const description = `the model's provider has sent an event of over ${maxEventBytes} bytes, the most allowed`;
         controller.error(resourceExhausted({ subject: "model output", description }));
       } else controller.enqueue(bytes);
     },

@@ -40,6 +40,7 @@ export {
 export type { AgentEvent, Finish, Restart, TaskEvent } from "./events.ts";
 export { Few } from "./few.ts";
 export { guardrailBounds } from "./guardrail-bounds.ts";
+export { type HeldBytes, heldOfAll, heldOfEvent, isEventStream } from "./held-bytes.ts";
 export { LatestQueue } from "./latest-queue.ts";
 export {
   defaultLimits,

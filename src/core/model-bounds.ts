@@ -12,8 +12,8 @@ export const modelBounds = {
   maxRetries: 2,
   /** Characters of one piece of text or of one call's arguments. */
   maxPieceChars: 1024 * 1024,
-  /** Bytes of one line of the provider's stream, which is held until it has ended. */
-  maxLineBytes: 4 * 1024 * 1024,
+  /** Bytes of one event of the provider's stream, which is held until it has ended. */
+  maxEventBytes: 4 * 1024 * 1024,
   /** Pieces of text that wait for an agent to take them; the model is not read meanwhile. Few, so that a fast model lets the first ones go. */
   maxTappedPieces: 16,
   /** When a provider that refuses for now does not say when to come again. */

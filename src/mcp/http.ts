@@ -1,6 +1,6 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
-import { mcpBounds, pause } from "../core/index.ts";
+import { type HeldBytes, heldOfAll, heldOfEvent, isEventStream, mcpBounds, pause } from "../core/index.ts";
 import { type Line, tooLarge } from "./line.ts";
 
 /** A server that is reached by streamable HTTP. */
@@ -66,23 +66,22 @@ function watched(
     const { body, status, statusText, headers } = response;
     if (status === unknownSession) forgotten();
     if (body === null) return response;
-    const isStream = headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+    const held = isEventStream(response) ? heldOfEvent() : heldOfAll();
     // A stream of what the server says by itself is opened again by the SDK when it ends.
     const ended = (thrown: unknown) => {
       if (init?.method === "POST" || thrown === tooLargeBody) failed(thrown);
     };
-    return new Response(bounded(body, { isStream, ended }), { status, statusText, headers });
+    return new Response(bounded(body, { held, ended }), { status, statusText, headers });
   };
 }
 
 interface BoundedInit {
-  readonly isStream: boolean;
+  readonly held: HeldBytes;
   readonly ended: (thrown: unknown) => void;
 }
 
-function bounded(body: ReadableStream<Uint8Array>, { isStream, ended }: BoundedInit): ReadableStream<Uint8Array> {
+function bounded(body: ReadableStream<Uint8Array>, { held, ended }: BoundedInit): ReadableStream<Uint8Array> {
   const reader = body.getReader();
-  let bytes = 0;
   let isCancelled = false;
   const fail = (thrown: unknown) => {
     ended(thrown);
@@ -93,9 +92,7 @@ function bounded(body: ReadableStream<Uint8Array>, { isStream, ended }: BoundedI
       const { value: chunk } = await reader.read().catch(fail);
       if (isCancelled) return;
       if (chunk === undefined) return controller.close();
-      const end = isStream ? lastEventEnd(chunk) : -1;
-      bytes = end === -1 ? bytes + chunk.length : chunk.length - end;
-      if (bytes > mcpBounds.maxMessageBytes) {
+      if (held(chunk) > mcpBounds.maxMessageBytes) {
         void reader.cancel(tooLargeBody).catch(() => {}); // it is left whatever becomes of it
         fail(tooLargeBody);
       }
@@ -106,10 +103,4 @@ function bounded(body: ReadableStream<Uint8Array>, { isStream, ended }: BoundedI
       return reader.cancel(reason);
     },
   });
-}
-
-/** Where the last event that ends in the chunk does; one whose end is cut in two is counted together with the next. */
-function lastEventEnd(chunk: Uint8Array): number {
-  const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-  return Math.max(bytes.lastIndexOf("\n\n"), bytes.lastIndexOf("\n\r\n"), bytes.lastIndexOf("\r\r"));
 }
