@@ -1,14 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { json } from "node:stream/consumers";
 import { setImmediate as nextTick } from "node:timers/promises";
 import { RetryInfoSchema } from "../src/contract/index.ts";
 import { Code, defineAgent, type McpServer, type McpTools, type McpToolsOptions, mcpTools, modelAgent } from "../src/index.ts";
 import { failure } from "./support/failure.ts";
 import { calling, saying, startModel } from "./support/model-server.ts";
-import { listen, root } from "./support/process.ts";
+import { listen, root, startProgram } from "./support/process.ts";
 import { startClient } from "./support/server.ts";
 
 const program = join(root, "node_modules/@modelcontextprotocol/server-everything/dist/index.js");
@@ -221,17 +224,107 @@ test("closing ends the session at a server by HTTP", async () => {
   expect(await ended).toBe("ended");
 });
 
-test("closing ends what the server's program has started, too", async () => {
-  const child = 'setInterval(() => {}, 1000); process.on("SIGHUP", () => {})';
-  const starting = script(
-    `${speaking} const { pid } = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(child)}], { stdio: "inherit" }); answer.call = () => text(String(pid));`,
-  );
-  const mcp = await mcpTools(starting);
-  const agents = await agentOf(mcp, "call");
-  const pid = Number(JSON.parse((await agents.process("{}")).content));
+test.each<[what: string, answer: (response: ServerResponse) => void]>([
+  ["says that it cannot be ended", (response) => void response.writeHead(405).end()],
+  ["fails", (response) => void response.writeHead(500).end()],
+  ["breaks off", (response) => void response.destroy()],
+  ["never answers", () => {}],
+])("closing leaves a server by HTTP that %s, without an error", async (_what, answer) => {
+  const ends: unknown[] = [];
+  const server = createHttpServer((request, response) => {
+    if (request.method === "POST") return void speakByHttp(request, response);
+    if (request.method !== "DELETE") return void response.writeHead(405).end();
+    ends.push(request.headers["mcp-session-id"]);
+    answer(response);
+  });
+  const mcp = await mcpTools({ url: `http://${await listen(server)}/mcp` });
+  await mcp.close();
+  expect(ends).toEqual(["s1"]);
+});
+
+test("closing leaves a server by HTTP that is gone, without an error", async () => {
+  const { port, child } = await startMortal();
+  const mcp = await mcpTools({ url: `http://127.0.0.1:${port}/mcp` });
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  await expect(mcp.close()).resolves.toBeUndefined();
+});
+
+/** The answers of a server without tools. */
+async function speakByHttp(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { id, method, params } = Object(await json(request));
+  if (id === undefined) return void response.writeHead(202).end();
+  const hello = {
+    protocolVersion: params?.protocolVersion,
+    capabilities: { tools: {} },
+    serverInfo: { name: "s", version: "1" },
+  };
+  response.writeHead(200, { "content-type": "application/json", "mcp-session-id": "s1" });
+  response.end(JSON.stringify({ jsonrpc: "2.0", id, result: method === "initialize" ? hello : { tools: [] } }));
+}
+
+/** Heeds no end of its input, no closed terminal, and SIGTERM no more. */
+const stubborn = 'for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => {}); setInterval(() => {}, 1000);';
+
+/** Starts the rest of it, which says when it is ready; its tool gives that one's id, or ends the server. */
+const starting = (rest: string) => `${speaking}
+  const code = ${JSON.stringify(rest)} + "process.send(0); process.disconnect();";
+  const child = require("node:child_process").spawn(process.execPath, ["-e", code], { stdio: ["inherit", "inherit", "inherit", "ipc"] });
+  child.unref();
+  const ready = new Promise((resolve) => child.once("message", resolve));
+  answer.call = ({ id, params }) => params.arguments.die ? process.exit(1) : void ready.then(() => reply(id, text(String(child.pid))));`;
+
+test.each([
+  ["lives on", "setInterval(() => {}, 1000);"],
+  ["heeds no SIGTERM", stubborn],
+])("closing ends what the server's program has started, too, which %s", async (_what, rest) => {
+  const mcp = await mcpTools(script(starting(rest)));
+  const pid = Number(JSON.parse((await (await agentOf(mcp, "call")).process("{}")).content));
   expect(process.kill(pid, 0)).toBe(true);
   await mcp.close();
   await gone(pid);
+});
+
+test("what a program that dies has started is ended", async () => {
+  const agents = await agentOf(await open(script(starting(stubborn))), "call");
+  const pid = Number(JSON.parse((await agents.process("{}")).content));
+  const error = await failure(agents.process('{"die":true}', { timeoutMs: 30_000 }));
+  expect(error.code).toBe(Code.Unavailable);
+  await gone(pid);
+});
+
+test("a program is told by the end of its input first", async () => {
+  const file = join(mkdtempSync(join(tmpdir(), "convoke-")), "heard");
+  const heard = `const hear = (what) => { require("node:fs").appendFileSync(${JSON.stringify(file)}, what + "\\n"); process.exit(); };
+    process.on("SIGTERM", () => hear("SIGTERM")); process.stdin.on("end", () => hear("end of input"));`;
+  const mcp = await mcpTools(script(speaking + heard));
+  await mcp.close();
+  expect(readFileSync(file, "utf8")).toBe("end of input\n");
+});
+
+test.each<[how: string, ending: string, code: number]>([
+  ["has nothing else to do", "", 0],
+  ["exits", "process.exit(3);", 3],
+  ["fails", 'throw new Error("on purpose");', 1],
+])("a process that %s exits, and its server ends with it", async (_how, ending, code) => {
+  const server = JSON.stringify(script(`${stubborn} ${speaking} answer.call = () => text(String(process.pid));`));
+  const program = `import { mcpTools } from ${JSON.stringify(new URL("../src/index.ts", import.meta.url))};
+    const { tools: [tool] } = await mcpTools(${server});
+    console.log(await tool.run({}, { signal: new AbortController().signal }));
+    ${ending}`;
+  const exit = await startProgram([process.execPath, "--input-type=module", "-e", program]).exit;
+  expect([exit.code, exit.stdout]).toEqual([code, expect.stringMatching(/^\d+\n$/)]);
+  await gone(Number(exit.stdout));
+});
+
+test("an answer in many pieces arrives whole, also when it is a program's last", async () => {
+  const long = script(`${speaking} answer.call = ({ id }) => {
+    const bytes = Buffer.from(JSON.stringify({ jsonrpc: "2.0", id, result: text("é".repeat(100_000)) }) + "\\n");
+    let from = 0;
+    const more = () => from < bytes.length ? process.stdout.write(bytes.subarray(from, (from += 4_099)), more) : process.exit();
+    more(); };`);
+  const agents = await agentOf(await open(long, { maxResultBytes: 1024 * 1024 }), "call");
+  expect((await agents.process("{}")).content).toBe(JSON.stringify("é".repeat(100_000)));
 });
 
 test("closing ends the server's program, and calls fail from then on", async () => {
@@ -284,6 +377,20 @@ test.each<[what: string, server: McpServer, code: Code, message: RegExp]>([
     script(`${speaking} names = Array.from({ length: 129 }, (_, index) => "t" + index);`),
     Code.ResourceExhausted,
     /^the MCP server has more than 128 tools/,
+  ],
+  [
+    "prints a line without an end from the start",
+    script('const more = () => process.stdout.write("x".repeat(65536), more); more();'),
+    Code.ResourceExhausted,
+    /^the MCP server has sent a message of over 16777216 bytes/,
+  ],
+  [
+    "names its tools without an end",
+    script(
+      `${speaking} const more = () => process.stdout.write("x".repeat(65536), more); names = { map: () => (more(), []) };`,
+    ),
+    Code.ResourceExhausted,
+    /^the MCP server has sent a message of over 16777216 bytes/,
   ],
 ])("a server that %s is a typed error", async (_what, server, code, message) => {
   const error = await failure(mcpTools(server, { connectTimeoutMs: 4_000 }));

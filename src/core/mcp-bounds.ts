@@ -19,4 +19,8 @@ export const mcpBounds = {
   closeMs: 2_000,
   /** For so long what a dead one wrote is still read, when somebody else holds its output open. */
   lastOutputMs: 500,
+  /** How often a group of processes that ends is looked at. */
+  pollMs: 10,
+  /** How long programs have between SIGTERM and SIGKILL when this process exits, which waits for it. */
+  exitMs: 200,
 } as const;

@@ -31,27 +31,35 @@ export class McpConnection {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** @throws what keeps it from being reached; ConnectError UNAVAILABLE in the pause after a program has ended soon, or not started, twice. */
-  async client(): Promise<Client> {
-    const { client } = await this.#connected();
-    return client;
+  /**
+   * Asks the server for something.
+   *
+   * @throws what keeps it from being reached, and what the SDK and the server say; ConnectError RESOURCE_EXHAUSTED when it has gone beyond a bound, UNAVAILABLE in the
+   *   pause after a program has ended soon, or not started, twice.
+   */
+  async use<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    const { client, line } = await this.#connected();
+    try {
+      return await work(client);
+    } catch (thrown) {
+      if (Object(thrown).code === unknownSession) await client.close(); // and so it is forgotten
+      throw line.fault ?? thrown;
+    }
   }
 
   /**
    * Calls a tool. A call that met a server which knows the session no more was not begun, and is made again in another one.
    *
-   * @throws what the SDK and the server say.
+   * @throws as {@link McpConnection.use}.
    */
   async call(call: { readonly name: string; readonly arguments: Record<string, unknown> }, signal: AbortSignal) {
     const timeout = toolBounds.maxTimeoutMs; // the tool's own time ends it, by its signal
-    const { client, line } = await this.#connected();
+    const work = (client: Client) => client.callTool(call, undefined, { signal, timeout });
     try {
-      return await client.callTool(call, undefined, { signal, timeout });
+      return await this.use(work);
     } catch (thrown) {
-      if (Object(thrown).code !== unknownSession) throw line.fault ?? thrown;
-      await client.close(); // and so it is forgotten
-      const next = await this.#connected();
-      return await next.client.callTool(call, undefined, { signal, timeout });
+      if (Object(thrown).code !== unknownSession) throw thrown;
+      return await this.use(work);
     }
   }
 

@@ -58,11 +58,10 @@ interface McpTool {
 }
 
 async function listTools(connection: McpConnection, timeout: number): Promise<McpTool[]> {
-  const client = await connection.client();
   const tools: McpTool[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < mcpBounds.maxPages; page++) {
-    const listed = await client.listTools(cursor === undefined ? {} : { cursor }, { timeout });
+    const listed = await connection.use((client) => client.listTools(cursor === undefined ? {} : { cursor }, { timeout }));
     tools.push(...listed.tools);
     cursor = listed.nextCursor;
     if (cursor === undefined && tools.length <= mcpBounds.maxTools) return tools;

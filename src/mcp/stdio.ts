@@ -1,10 +1,15 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
 import type { ConnectError } from "@connectrpc/connect";
 import type { getDefaultEnvironment } from "@modelcontextprotocol/sdk/client/stdio.js";
 import type { deserializeMessage, serializeMessage } from "@modelcontextprotocol/sdk/shared/stdio.js";
 import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js";
-import { mcpBounds, pause, resourceExhausted, timers, unavailable } from "../core/index.ts";
+import { mcpBounds, resourceExhausted, unavailable } from "../core/index.ts";
 import { type Line, tooLarge } from "./line.ts";
+import { LineBuffer } from "./line-buffer.ts";
+import { becomes, ProcessGroup } from "./process-group.ts";
 
 /** A program that speaks on its standard input and output. */
 export interface McpProgram {
@@ -23,13 +28,19 @@ interface Sdk {
 
 /** A line to a program that is not started yet. */
 export async function createStdioLine(program: McpProgram): Promise<Line> {
-  const { getDefaultEnvironment } = await import("@modelcontextprotocol/sdk/client/stdio.js");
-  return new StdioLine(program, { ...(await import("@modelcontextprotocol/sdk/shared/stdio.js")), getDefaultEnvironment });
+  const { getDefaultEnvironment, StdioClientTransport } = await import("@modelcontextprotocol/sdk/client/stdio.js");
+  if (process.platform !== "win32")
+    return new StdioLine(program, { ...(await import("@modelcontextprotocol/sdk/shared/stdio.js")), getDefaultEnvironment });
+  // There are no groups, and commands such as npx are files that only cross-spawn, which the SDK has, can start.
+  const { args = [], env = {} } = program;
+  const maxBufferSize = mcpBounds.maxMessageBytes;
+  const transport = new StdioClientTransport({ ...program, args: [...args], env: { ...env }, stderr: "ignore", maxBufferSize });
+  return Object.assign(transport, { fault: undefined });
 }
 
 /**
  * A server as a child process (MCP 2025-11-25, Transports, stdio). It has a process group of its own: what `npx` and the like start ends with it, and
- * a Ctrl-C here is not its business.
+ * a Ctrl-C here is not its business. It keeps this process alive only while an answer, or its end, is waited for.
  */
 class StdioLine implements Line {
   onclose?: NonNullable<Line["onclose"]>;
@@ -38,12 +49,11 @@ class StdioLine implements Line {
   fault: ConnectError | undefined;
   readonly #program: McpProgram;
   readonly #sdk: Sdk;
-  /** The beginning of a line. */
-  #begun: Buffer[] = [];
-  #begunBytes = 0;
-  #child: ChildProcess | undefined;
-  #exit: Promise<void> | undefined;
+  readonly #received = new LineBuffer(mcpBounds.maxMessageBytes);
+  #child: ChildProcessByStdio<Writable, Readable, null> | undefined;
+  #group: ProcessGroup | undefined;
   #closing: Promise<void> | undefined;
+  #isOver = false;
 
   constructor(program: McpProgram, sdk: Sdk) {
     this.#program = program;
@@ -52,53 +62,28 @@ class StdioLine implements Line {
 
   /** @throws what keeps the program from starting. */
   async start(): Promise<void> {
-    const child = this.#spawn();
-    await new Promise<void>((resolve, reject) => {
-      child.once("error", reject).once("spawn", resolve);
-    });
-    child.on("error", (error) => this.onerror?.(error));
-    this.#child = child;
-    this.#exit = new Promise((resolve) => child.once("exit", () => resolve()));
-    this.#listen(child);
-  }
-
-  #spawn(): ChildProcess {
     const { command, args = [], env = {}, cwd } = this.#program;
-    return spawn(command, args, {
+    const child = spawn(command, args, {
       env: { ...this.#sdk.getDefaultEnvironment(), ...env },
       stdio: ["pipe", "pipe", "ignore"],
-      detached: hasGroups,
-      windowsHide: true,
+      detached: true,
       cwd,
     });
-  }
-
-  #listen(child: ChildProcess): void {
+    await once(child, "spawn");
+    this.#child = child;
+    this.#group = new ProcessGroup(child);
     const failed = (error: Error) => this.onerror?.(error);
-    child.stdin?.on("error", failed); // it may end before it has read everything
-    child.stdout?.on("error", failed).on("data", (chunk: Buffer) => this.#receive(chunk));
-    let isOver = false;
-    const over = () => {
-      if (isOver) return;
-      isOver = true;
-      for (const stream of [child.stdin, child.stdout]) stream?.destroy();
-      this.onclose?.();
-    };
-    // Who holds the output of a dead server open would keep "close" from coming.
-    child.once("close", over).once("exit", () => timers.schedule(mcpBounds.lastOutputMs, over));
+    child.stdin.on("error", failed); // it may end before it has read everything
+    child.stdout.on("error", failed).on("data", (piece: Buffer) => this.#receive(piece));
+    child.on("error", failed).once("close", () => this.#over());
+    child.once("exit", () => void this.close()); // which ends what it has left behind, and who holds its output open
+    for (const each of [child, child.stdin as Socket, child.stdout as Socket]) each.unref(); // pipes to a child are sockets
   }
 
-  #receive(chunk: Buffer): void {
-    let start = 0;
-    for (let end = chunk.indexOf(newline); end !== -1; end = chunk.indexOf(newline, start)) {
-      const line = Buffer.concat([...this.#begun, chunk.subarray(start, end)]);
-      [this.#begun, this.#begunBytes] = [[], 0];
-      start = end + 1;
-      this.#take(line.toString());
-    }
-    this.#begun.push(chunk.subarray(start));
-    this.#begunBytes += chunk.length - start;
-    if (this.#begunBytes > mcpBounds.maxMessageBytes) this.#babbles();
+  #receive(piece: Buffer): void {
+    const { lines, isOver } = this.#received.add(piece);
+    for (const line of lines) this.#take(line);
+    if (isOver) this.#babbles();
   }
 
   #take(line: string): void {
@@ -111,9 +96,8 @@ class StdioLine implements Line {
 
   #babbles(): void {
     this.fault = tooLarge();
-    this.#begun = [];
-    this.#child?.stdout?.destroy();
-    if (this.#child !== undefined) signalGroup(this.#child, "SIGKILL"); // it does not listen
+    this.#child?.stdout.destroy();
+    this.#group?.signal("SIGKILL"); // it does not listen
   }
 
   /** @throws ConnectError RESOURCE_EXHAUSTED when the server reads nothing; UNAVAILABLE when it has ended. */
@@ -134,28 +118,18 @@ class StdioLine implements Line {
 
   /** As MCP says (Lifecycle, Shutdown): its input ends, then SIGTERM, then SIGKILL. What it has started ends with it. */
   async #end(): Promise<void> {
-    const [child, exit] = [this.#child, this.#exit];
-    if (child === undefined || exit === undefined) return;
-    child.stdin?.end();
-    const hasEnded = exit.then(() => true);
-    for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-      const isOver = await Promise.race([hasEnded, pause(mcpBounds.closeMs).then(() => false)]);
-      signalGroup(child, signal);
-      if (isOver) return;
-    }
-    await Promise.race([exit, pause(mcpBounds.closeMs)]);
+    this.#child?.stdin.end();
+    await this.#group?.end();
+    // What it wrote last is read, unless somebody outside the group holds its output open.
+    if (this.#child !== undefined) await becomes(() => this.#isOver, mcpBounds.lastOutputMs);
+    this.#over();
   }
-}
 
-const newline = 10;
-const hasGroups = process.platform !== "win32";
-
-function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
-  if (child.pid === undefined) return;
-  try {
-    if (hasGroups) process.kill(-child.pid, signal);
-    else if (child.exitCode === null) child.kill(signal);
-  } catch {
-    // nobody of it is left
+  #over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#child?.stdin.destroy();
+    this.#child?.stdout.destroy();
+    this.onclose?.();
   }
 }
