@@ -1,5 +1,6 @@
+import { tracingChannel } from "node:diagnostics_channel";
 import { setImmediate as nextTick } from "node:timers/promises";
-import type { LanguageModel } from "ai";
+import { AI_SDK_TELEMETRY_TRACING_CHANNEL, type LanguageModel } from "ai";
 import { z } from "zod";
 import type { TokenChunk } from "../src/contract/index.ts";
 import { type Agent, Code, defineAgent, defineTool, modelAgent } from "../src/index.ts";
@@ -154,6 +155,28 @@ test("a model that never waits is stopped with its task, and the process goes on
   };
   expect(await failure(call())).toMatchObject({ code: Code.Canceled });
   await stopped;
+});
+
+test("a model that says nothing, and does not heed its signal, is silent for too long", async () => {
+  const stream: ModelStream = new ReadableStream({
+    start: (controller) => controller.enqueue({ type: "stream-start", warnings: [] }),
+  });
+  const model: Model = { ...silent, doStream: async () => ({ stream }) };
+  const agents = await startClient({ agents: [modelAgent({ name: "mute", model, limits: { firstChunkMs: 50 } })] });
+  const error = await failure(agents.process("go", { resumeForMs: 0 }));
+  expect(error).toMatchObject({ code: Code.Unavailable, rawMessage: "the model was silent for too long" });
+});
+
+test("who listens to the AI SDK's telemetry is told", async () => {
+  const { model } = createScripted([block("text", "a", ["so ", "far"]), "stop"]);
+  const agents = await startClient({ agents: [modelAgent({ name: "model", model })] });
+  const told: string[] = [];
+  const channel = tracingChannel(AI_SDK_TELEMETRY_TRACING_CHANNEL);
+  const listeners = { start: () => void told.push("start") };
+  channel.start.subscribe(listeners.start);
+  await agents.process("go");
+  channel.start.unsubscribe(listeners.start);
+  expect(told).not.toEqual([]);
 });
 
 /** Has another piece whenever it is asked for one. */

@@ -3,8 +3,9 @@ import type { LanguageModel } from "ai";
 import { connect, defineAgent, fanOut, modelAgent, serve } from "convoke";
 import { runServer } from "./server.ts";
 
-/** What a model's answer has; a token is a piece of text. */
+/** What a model's answer has; a token is a piece of text. Brief ones warm the process up. */
 const tokens = 10_000;
+const briefTokens = 10;
 const workMs = 50;
 const specialists = ["schedule", "research", "calculate", "summarize"];
 
@@ -12,14 +13,14 @@ type Model = Extract<LanguageModel, { specificationVersion: "v4" }>;
 type Part = Awaited<ReturnType<Model["doStream"]>>["stream"] extends ReadableStream<infer Each> ? Each : never;
 
 /** A model that has each token when it is asked for it, so that all the time is what is around it. */
-const scripted: Model = {
+const scripted = (tokens: number): Model => ({
   specificationVersion: "v4",
   provider: "scripted",
   modelId: "scripted-1",
   supportedUrls: {},
   doGenerate: () => Promise.reject(new Error("it streams")),
   doStream: async () => {
-    const parts = answerParts();
+    const parts = answerParts(tokens);
     const stream = new ReadableStream<Part>({
       pull(controller) {
         const { value, done } = parts.next();
@@ -29,9 +30,9 @@ const scripted: Model = {
     });
     return { stream };
   },
-};
+});
 
-function* answerParts(): Generator<Part> {
+function* answerParts(tokens: number): Generator<Part> {
   yield { type: "stream-start", warnings: [] };
   yield { type: "text-start", id: "0" };
   for (let token = 0; token < tokens; token++) yield { type: "text-delta", id: "0", delta: " Tuesday" };
@@ -42,12 +43,13 @@ function* answerParts(): Generator<Part> {
 }
 
 /** The same without a model, and without the AI SDK. */
-const plain = defineAgent({
-  name: "plain",
-  async *run() {
-    for (let token = 0; token < tokens; token++) yield " Tuesday";
-  },
-});
+const plain = (name: string, tokens: number) =>
+  defineAgent({
+    name,
+    async *run() {
+      for (let token = 0; token < tokens; token++) yield " Tuesday";
+    },
+  });
 
 const asking = defineAgent({
   name: "asking",
@@ -76,7 +78,12 @@ await runServer(async () => {
   const found = connect({ ...register, waitForReady: true });
   for (const name of specialists) await found.capability(name).process("are you there?");
   found.close();
-  const model = modelAgent({ name: "model", model: scripted });
-  const { port } = await serve({ ...quiet, agents: [model, plain, asking], discover: register });
+  const streaming = [
+    modelAgent({ name: "model", model: scripted(tokens) }),
+    modelAgent({ name: "model-brief", model: scripted(briefTokens) }),
+    plain("plain", tokens),
+    plain("plain-brief", briefTokens),
+  ];
+  const { port } = await serve({ ...quiet, agents: [...streaming, asking], discover: register });
   return port;
 });

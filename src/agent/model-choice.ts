@@ -28,21 +28,20 @@ export async function chooseByModel(model: LanguageModel, { task, routes, signal
     required: ["route"],
     additionalProperties: false,
   });
-  const watch = new ModelWatch({});
+  const watch = new ModelWatch({}, signal);
   try {
     const { output } = await generateText({
       model,
       instructions: instructionsFor(names, routes),
       prompt: questionOf(task),
       output: Output.object({ schema, name: "route" }),
-      abortSignal: AbortSignal.any([watch.signal, ...(signal === undefined ? [] : [signal])]),
+      abortSignal: watch.signal,
     });
     return names.find((name) => name === output.route);
   } catch (thrown) {
     const { NoObjectGeneratedError } = await import("ai");
     if (NoObjectGeneratedError.isInstance(thrown)) return undefined;
-    const { reason } = signal?.aborted ? signal : watch.signal;
-    throw reason ?? modelError(thrown);
+    throw watch.signal.reason ?? modelError(thrown);
   } finally {
     watch.close();
   }

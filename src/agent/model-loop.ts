@@ -1,6 +1,6 @@
-import { setImmediate as nextTick } from "node:timers/promises";
+import { type TracingChannel, tracingChannel } from "node:diagnostics_channel";
 import { ConnectError } from "@connectrpc/connect";
-import type { LanguageModel, SystemModelMessage } from "ai";
+import type { LanguageModel, StepResult, SystemModelMessage, ToolSet } from "ai";
 import { type AgentEvent, failedPrecondition, modelBounds, resourceExhausted, unavailable } from "../core/index.ts";
 import { createCiteTool } from "./cite-tool.ts";
 import type { AgentContext, Task, Tool, Yield } from "./define.ts";
@@ -31,56 +31,64 @@ export interface ModelRun {
 const beforeAnswer: ReadonlySet<Part["type"]> = new Set(["start", "start-step", "finish-step", "tool-result", "tool-error"]);
 
 /** Loaded for the first model: it takes half a second. An import each time would take a fifteenth of a millisecond. */
-let sdk: typeof import("ai") | undefined;
+let loaded: { readonly sdk: typeof import("ai"); readonly telemetry: TracingChannel } | undefined;
+
+async function load() {
+  const sdk = await import("ai");
+  return { sdk, telemetry: tracingChannel(sdk.AI_SDK_TELEMETRY_TRACING_CHANNEL) };
+}
 
 /** Runs the AI SDK's loop over a model and tools, and gives what it says as events. @throws ConnectError as `modelAgent` says. */
 export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): AsyncGenerator<Yield, void, undefined> {
-  sdk ??= await import("ai");
+  loaded ??= await load();
+  const { sdk, telemetry } = loaded;
   const spending = new ModelSpending(ctx, run.limits, run.price);
   if (ctx.budget.tokens === 0) throw spending.exhausted;
   const { model, maxRetries, limits, system, temperature, providerOptions } = run;
   const { maxOutputTokens } = limits;
-  const watch = new ModelWatch(limits);
+  const watch = new ModelWatch(limits, ctx.signal);
   const answer = new Answer(task.events, { spending, watch, tools: run.tools });
-  const own = run.cites ? [...run.tools, answer.citeTool] : run.tools;
-  const tap = new ModelTap();
+  const own = run.cites ? [...run.tools, answer.createCiteTool()] : run.tools;
+  const hasTools = own.length + task.availableTools.length > 0;
+  const tap = new ModelTap({ isFresh: task.events.length === 0, signal: watch.signal });
   try {
     // It is read once; `streamText` keeps it all for others.
     const result = sdk.experimental_streamTextLowMemory({
       model: tap.on(model, sdk),
       messages: messagesOf(task),
-      tools: toolSetOf(sdk, { own, offered: task.availableTools, ctx }),
-      stopWhen: ({ steps }) => {
-        const step = steps.at(-1);
-        if (step !== undefined) spending.count(step.usage);
-        return spending.exhausted !== undefined;
-      },
-      abortSignal: AbortSignal.any([ctx.signal, watch.signal]),
+      // Without tools there is one step, and the SDK need not keep what it is told.
+      ...(hasTools && {
+        tools: toolSetOf(sdk, { own, offered: task.availableTools, ctx }),
+        stopWhen: ({ steps }: { readonly steps: readonly StepResult<ToolSet>[] }) => {
+          const step = steps.at(-1);
+          if (step !== undefined) spending.count(step.usage);
+          return spending.exhausted !== undefined;
+        },
+      }),
+      abortSignal: watch.signal,
       maxRetries,
+      ...(!isHeard(telemetry) && { telemetry: { isEnabled: false } }),
       onError: () => {}, // it comes as a part of the stream
       ...(system !== undefined && { instructions: system }),
       ...(temperature !== undefined && { temperature }),
       ...(providerOptions !== undefined && { providerOptions }),
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),
     });
-    let isSilent = true;
     for await (const parts of tap.read(result.stream, (part) => answer.state.note(part))) {
-      for (const part of parts) {
-        for (const event of answer.eventsOf(part)) yield event;
-        if (isSilent && part.type === "text-delta") {
-          isSilent = false;
-          await nextTick(); // the first token leaves before what came along with it
-        }
-      }
+      for (const part of parts) for (const event of answer.eventsOf(part)) yield event;
     }
     answer.end();
   } catch (thrown) {
-    const { reason } = ctx.signal.aborted ? ctx.signal : watch.signal;
-    throw reason ?? modelError(thrown);
+    throw watch.signal.reason ?? modelError(thrown);
   } finally {
     tap.close();
     watch.close();
   }
+}
+
+/** Whether anybody is told of the AI SDK's telemetry. To tell nobody takes a tenth of the time to the first token. */
+function isHeard({ hasSubscribers }: TracingChannel): boolean {
+  return hasSubscribers || (globalThis.AI_SDK_TELEMETRY_INTEGRATIONS?.length ?? 0) > 0;
 }
 
 interface AnswerInit {
@@ -106,14 +114,16 @@ class Answer {
   readonly #events: AgentEvent[];
   readonly #cited: AgentEvent[] = [];
   readonly state = new ModelState();
-  readonly citeTool: Tool;
 
   constructor(before: readonly AgentEvent[], { spending, watch, tools }: AnswerInit) {
     this.#tools = new Set(tools.map(({ name }) => name));
     this.#spending = spending;
     this.#watch = watch;
     this.#events = [...before];
-    this.citeTool = createCiteTool(this.#events, (event) => this.#cited.push(event));
+  }
+
+  createCiteTool(): Tool {
+    return createCiteTool(this.#events, (event) => this.#cited.push(event));
   }
 
   /** The events of a part, which nearly always is text. */

@@ -5,11 +5,19 @@ import { type Delta, type ModelPart, type ModelStream, TappedStep } from "./tapp
 /** What comes out of the AI SDK. */
 export type Part = TextStreamPart<ToolSet>;
 
+/** How the rest of an answer goes to the SDK. */
+interface Way {
+  readonly step: TappedStep;
+  readonly controller: ReadableStreamDefaultController<ModelPart>;
+  /** Waits until the SDK has taken what there is. */
+  room(): Promise<void>;
+}
+
 /**
  * Takes text out of a model's stream before it goes the AI SDK's way, which is eight streams long; the SDK gets each block of text whole, at its end.
  *
- * What is taken and what comes out of the SDK are in order, for a reader that first takes the pieces: nothing is tapped before the SDK has begun
- * the step, nor once anything else of the step is on its way.
+ * What is taken and what comes out of the SDK are in order, for a reader that first takes the pieces: nothing is tapped before the reader has
+ * seen all of the steps before, nor once anything else of the step is on its way.
  */
 export class ModelTap {
   #pieces: Part[] = [];
@@ -23,13 +31,24 @@ export class ModelTap {
   #wakeReader: (() => void) | undefined;
   #wakeTap: (() => void) | undefined;
   #isClosed = false;
+  readonly #isFresh: boolean;
+  readonly #signal: AbortSignal;
+
+  /** @param isFresh true when the SDK has nothing to do before the model: no tools that somebody has allowed meanwhile. @param signal ends the run. */
+  constructor({ isFresh, signal }: { readonly isFresh: boolean; readonly signal: AbortSignal }) {
+    this.#isFresh = isFresh;
+    this.#signal = signal;
+  }
 
   /** The model with the tap on it. One that is a name goes the SDK's way alone. */
   on(model: LanguageModel, { wrapLanguageModel }: Pick<typeof import("ai"), "wrapLanguageModel">): LanguageModel {
     if (typeof model === "string") return model;
     const wrapStream: LanguageModelMiddleware["wrapStream"] = async ({ doStream }) => {
       const { stream, ...rest } = await doStream();
-      return { stream: this.#tapped(stream), ...rest };
+      const step = new TappedStep(++this.#steps);
+      const tapped = this.#tapped(stream, step);
+      if (this.#isFirst(step)) await this.#begun(step);
+      return { stream: tapped, ...rest };
     };
     return wrapLanguageModel({ model, middleware: { wrapStream } });
   }
@@ -65,6 +84,18 @@ export class ModelTap {
     }
   }
 
+  /** Nothing comes before it. */
+  #isFirst({ number }: TappedStep): boolean {
+    return this.#isFresh && number === 1;
+  }
+
+  async #begun(step: TappedStep): Promise<void> {
+    const signal = this.#signal;
+    signal.addEventListener("abort", step.begin);
+    if (!signal.aborted) await step.begun;
+    signal.removeEventListener("abort", step.begin);
+  }
+
   /** Taps no more. */
   close(): void {
     this.#isClosed = true;
@@ -94,34 +125,52 @@ export class ModelTap {
     return this.#repeats.delete(++this.#seen);
   }
 
-  #tapped(source: ModelStream): ModelStream {
+  /** It is read at once, not when the SDK has made its way for it; what goes that way goes at its pace. */
+  #tapped(source: ModelStream, step: TappedStep): ModelStream {
     const reader = source.getReader();
-    const step = new TappedStep(++this.#steps);
-    const pull = async (controller: ReadableStreamDefaultController<ModelPart>) => {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (this.#isClosed || step.isLeft) return await reader.cancel();
-        if (done) {
-          for (const joined of step.endAll()) this.#send(controller, joined, true);
-          controller.close();
-          return;
+    let goOn = () => {};
+    const start = (controller: ReadableStreamDefaultController<ModelPart>) => {
+      const room = async () => {
+        while (!this.#isClosed && !step.isLeft && (controller.desiredSize ?? 0) <= 0) {
+          await new Promise<void>((resolve) => {
+            goOn = resolve;
+          });
         }
-        if (step.taps(value)) {
-          await this.#push(step, value);
-          continue;
-        }
-        const joined = step.pass(value);
-        if (joined !== undefined) this.#send(controller, joined, true);
-        this.#send(controller, value, false);
-        return;
-      }
+      };
+      this.#pump(reader, { step, controller, room }).catch((thrown: unknown) => {
+        step.begin();
+        controller.error(thrown);
+      });
     };
     const cancel = (reason: unknown) => {
       step.isLeft = true;
       this.#wakeTap?.();
+      goOn();
       return reader.cancel(reason);
     };
-    return new ReadableStream({ pull, cancel }, { highWaterMark: 0 });
+    return new ReadableStream({ start, pull: () => goOn(), cancel });
+  }
+
+  async #pump(reader: ReadableStreamDefaultReader<ModelPart>, { step, controller, room }: Way): Promise<void> {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (this.#isClosed || step.isLeft) return await reader.cancel();
+      if (done) break;
+      if (step.taps(value)) {
+        await this.#push(step, value);
+        continue;
+      }
+      const joined = step.pass(value);
+      if (joined !== undefined) this.#send(controller, joined, true);
+      this.#send(controller, value, false);
+      if (!step.isTapping) {
+        step.begin();
+        await room();
+      }
+    }
+    step.begin();
+    for (const joined of step.endAll()) this.#send(controller, joined, true);
+    controller.close();
   }
 
   #send(controller: ReadableStreamDefaultController<ModelPart>, part: ModelPart, isRepeat: boolean): void {
@@ -133,10 +182,11 @@ export class ModelTap {
   }
 
   async #push(step: TappedStep, { type, id, delta }: Delta): Promise<void> {
+    const isFirst = this.#isFirst(step);
     while (
       !this.#isClosed &&
       !step.isLeft &&
-      (this.#seenSteps < step.number || this.#pieces.length >= modelBounds.maxTappedPieces)
+      ((!isFirst && this.#seenSteps < step.number) || this.#pieces.length >= modelBounds.maxTappedPieces)
     ) {
       await new Promise<void>((resolve) => {
         this.#wakeTap = resolve;
@@ -145,5 +195,8 @@ export class ModelTap {
     step.hold(id, delta);
     this.#pieces.push({ type, id, text: delta });
     this.#wakeReader?.();
+    if (step.hasBegun) return;
+    setImmediate(step.begin); // the first piece leaves before what comes along with it, and before the SDK makes its way for the rest
+    await step.begun;
   }
 }

@@ -8,15 +8,21 @@ export class ModelWatch {
   readonly #controller = new AbortController();
   readonly #end: Due | undefined;
   #silence: Due | undefined;
+  readonly #task: AbortSignal | undefined;
+  readonly #stop = () => this.#controller.abort(this.#task?.reason);
 
-  constructor(limits: ModelLimits) {
+  /** @param task stops it, too. */
+  constructor(limits: ModelLimits, task: AbortSignal | undefined) {
     const { maxTimeMs } = limits;
     this.#limits = limits;
+    this.#task = task;
+    if (task?.aborted) this.#stop();
+    else task?.addEventListener("abort", this.#stop);
     if (maxTimeMs !== undefined) this.#end = timers.schedule(maxTimeMs, () => this.#controller.abort(tooLong(maxTimeMs)));
     this.expect("answer");
   }
 
-  /** Aborted with the ConnectError that the run fails with, and when it is over. */
+  /** Aborted with the ConnectError that the run fails with, with the task's reason, and when it is over. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
@@ -35,9 +41,13 @@ export class ModelWatch {
   close(): void {
     this.#silence?.cancel();
     this.#end?.cancel();
-    this.#controller.abort();
+    this.#task?.removeEventListener("abort", this.#stop);
+    this.#controller.abort(over);
   }
 }
+
+/** Made once: an abort without a reason makes a DOMException, with its stack. */
+const over = new Error("the run is over");
 
 function tooLong(maxTimeMs: number): ConnectError {
   const description = `the model has worked for ${maxTimeMs} ms, the longest allowed`;

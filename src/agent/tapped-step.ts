@@ -25,8 +25,31 @@ export class TappedStep {
   /** The AI SDK has cancelled it. */
   isLeft = false;
 
+  /** Lets the SDK make its way for it. */
+  readonly begin: () => void;
+  /** Resolves with `begin`. */
+  readonly begun: Promise<void>;
+  #hasBegun = false;
+
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  /** False once something else than text has gone the SDK's way. */
+  get isTapping(): boolean {
+    return this.#isTapping;
+  }
+
   constructor(number: number) {
     this.number = number;
+    let resolve = () => {};
+    this.begun = new Promise((settle) => {
+      resolve = settle;
+    });
+    this.begin = () => {
+      this.#hasBegun = true;
+      resolve();
+    };
   }
 
   /** A provider's own data goes with its piece. */
