@@ -125,11 +125,11 @@ describe("leases over processes", () => {
 
   test("a holder that was stopped for longer than its time has lost the lease, though nobody else wanted it", async () => {
     const path = newPath();
+    const change = watch(await openStore({ path }));
+    expect(await change()).toEqual({ case: "current" }); // its end is not to be over before somebody looks
     const holder = startProgram(program("lease", path, "key", "300"), { input: "open" });
     await holder.seen(/revision/);
     holder.child.kill("SIGSTOP");
-    const store = await openStore({ path });
-    const change = watch(store);
     while ((await change()).case !== "delete");
     holder.child.kill("SIGCONT");
     holder.type("late\n");
