@@ -116,6 +116,12 @@ describe("tools", () => {
     expect(asked[1]?.messages.at(-1)).toMatchObject({ role: "tool", tool_call_id: "c1", content: '{"sum":3}' });
   });
 
+  test("an agent that has none: a model that calls one all the same is told, and may do better", async () => {
+    const { agents, asked } = await start([calling(["c1", "look", "{}"]), saying("Without, then.")]);
+    expect((await agents.process("look")).content).toBe("Without, then.");
+    expect(JSON.stringify(asked[1]?.messages.at(-1))).toContain("unavailable tool 'look'");
+  });
+
   const throwing = defineTool({
     name: "throwing",
     input: z.object({}),

@@ -1,6 +1,6 @@
 import { type TracingChannel, tracingChannel } from "node:diagnostics_channel";
 import { ConnectError } from "@connectrpc/connect";
-import type { LanguageModel, StepResult, SystemModelMessage, ToolSet } from "ai";
+import type { LanguageModel, SystemModelMessage } from "ai";
 import { type AgentEvent, failedPrecondition, modelBounds, resourceExhausted, unavailable } from "../core/index.ts";
 import { createCiteTool } from "./cite-tool.ts";
 import type { AgentContext, Task, Tool, Yield } from "./define.ts";
@@ -49,22 +49,18 @@ export async function* runModel(task: Task, ctx: AgentContext, run: ModelRun): A
   const watch = new ModelWatch(limits, ctx.signal);
   const answer = new Answer(task.events, { spending, watch, tools: run.tools });
   const own = run.cites ? [...run.tools, answer.createCiteTool()] : run.tools;
-  const hasTools = own.length + task.availableTools.length > 0;
   const tap = new ModelTap({ isFresh: task.events.length === 0, signal: watch.signal });
   try {
     // It is read once; `streamText` keeps it all for others.
     const result = sdk.experimental_streamTextLowMemory({
       model: tap.on(model, sdk),
       messages: messagesOf(task),
-      // Without tools there is one step, and the SDK need not keep what it is told.
-      ...(hasTools && {
-        tools: toolSetOf(sdk, { own, offered: task.availableTools, ctx }),
-        stopWhen: ({ steps }: { readonly steps: readonly StepResult<ToolSet>[] }) => {
-          const step = steps.at(-1);
-          if (step !== undefined) spending.count(step.usage);
-          return spending.exhausted !== undefined;
-        },
-      }),
+      tools: toolSetOf(sdk, { own, offered: task.availableTools, ctx }),
+      stopWhen: ({ steps }) => {
+        const step = steps.at(-1);
+        if (step !== undefined) spending.count(step.usage);
+        return spending.exhausted !== undefined;
+      },
       abortSignal: watch.signal,
       maxRetries,
       ...(!isHeard(telemetry) && { telemetry: { isEnabled: false } }),
