@@ -8,11 +8,11 @@ import {
   type JsonWriteOptions,
   type Message,
   type MessageShape,
-  toBinary,
   toJsonString,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { decodeJsonText } from "./json.ts";
+import { writeMessage } from "./protobuf/write.ts";
 
 /** How messages are written as bytes. */
 export type CodecName = "proto" | "json";
@@ -70,7 +70,7 @@ function createProtoCodec<Desc extends DescMessage>(desc: Desc, { binary, decode
       const form = (message as FormCarrier)[binaryForm]; // no type of messages has it
       if (form?.of === message) return form.bytes;
       try {
-        return toBinary(desc, message, binary);
+        return writeMessage(desc, message, binary);
       } catch (thrown) {
         throw failure(`a ${desc.typeName} cannot be written`, Code.Internal, thrown);
       }
