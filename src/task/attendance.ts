@@ -9,7 +9,8 @@ export interface Hold {
   release(isLost?: boolean): void;
 }
 
-export interface AttendanceInit {
+/** What is waited for. */
+export interface Attended {
   /** How long one that seems lost is waited for. */
   readonly abandonAfterMs: number;
   /** Nobody waits any more. @param isLost the last one's connection broke. @returns true to wait for it, and to be told of its absence. */
@@ -20,7 +21,7 @@ export interface AttendanceInit {
 
 /** Who waits for a task. */
 export class Attendance {
-  readonly #init: AttendanceInit;
+  readonly #attended: Attended;
   #holders = 0;
   #attendants: Few<Attendant> | undefined;
   /** Comes when nobody has come back. */
@@ -28,8 +29,8 @@ export class Attendance {
   /** Until then, a caller that seems lost has left. */
   #leavingUntilMs = 0;
 
-  constructor(init: AttendanceInit) {
-    this.#init = init;
+  constructor(attended: Attended) {
+    this.#attended = attended;
   }
 
   /** True while somebody waits. */
@@ -65,7 +66,7 @@ export class Attendance {
     if (this.#abandonment !== undefined) {
       this.#abandonment.cancel();
       this.#abandonment = undefined;
-      this.#init.abandoned(true);
+      this.#attended.abandoned(true);
     } else if (this.isAny) this.#leavingUntilMs = performance.now() + taskBounds.leavingPatienceMs;
   }
 
@@ -90,10 +91,10 @@ export class Attendance {
     this.#holders--;
     const hasLeft = !isLost || performance.now() < this.#leavingUntilMs;
     if (isLost && hasLeft) this.#leavingUntilMs = 0;
-    if (this.isAny || !this.#init.unattended(!hasLeft)) return;
-    this.#abandonment = timers.schedule(this.#init.abandonAfterMs, () => {
+    if (this.isAny || !this.#attended.unattended(!hasLeft)) return;
+    this.#abandonment = timers.schedule(this.#attended.abandonAfterMs, () => {
       this.#abandonment = undefined;
-      this.#init.abandoned(false);
+      this.#attended.abandoned(false);
     });
   }
 }

@@ -9,7 +9,7 @@ import {
 } from "../contract/index.ts";
 import { cancelled, type Finish, type Limits, type TaskEvent, taskEndedTrailer } from "../core/index.ts";
 import type { Addition } from "./additions.ts";
-import { Attendance } from "./attendance.ts";
+import { Attendance, type Attended } from "./attendance.ts";
 import { type KeptEvent, TaskLog } from "./log.ts";
 import { inputs, type OpenRequests, openRequests, toolResults } from "./requests.ts";
 import { statusOfError, waits } from "./status.ts";
@@ -64,7 +64,7 @@ export interface TaskRecordInit {
  * One task in this process: what was asked, its log, and who waits for it. Ended tasks are kept by the thousand, so there is as
  * little in it as may be: no message, nothing for what was not asked, and of a run nothing but the log.
  */
-export class TaskRecord {
+export class TaskRecord implements Attended {
   readonly id: string;
   readonly caller: string;
   readonly agent: string;
@@ -94,7 +94,7 @@ export class TaskRecord {
   #metadata: Readonly<Record<string, string>> | undefined;
   #tools: readonly ToolDefinition[] | undefined;
   #attendance: Attendance | undefined;
-  readonly #abandonAfterMs: number;
+  readonly abandonAfterMs: number;
   /** Where its events come from, when it runs on another server. */
   source: Source | undefined;
 
@@ -107,7 +107,7 @@ export class TaskRecord {
     this.#created = createTimeMs - epochMs;
     this.detached = request.detached;
     this.log = new TaskLog(limits);
-    this.#abandonAfterMs = limits.abandonAfterMs;
+    this.abandonAfterMs = limits.abandonAfterMs;
     this.#onSettle = onSettle;
     this.namesTask = request.taskId !== "";
     this.#metadata = isEmpty(request.metadata) ? undefined : request.metadata;
@@ -144,25 +144,24 @@ export class TaskRecord {
 
   /** Who waits for it. Made when somebody does. */
   get attendance(): Attendance {
-    this.#attendance ??= new Attendance({
-      abandonAfterMs: this.#abandonAfterMs,
-      unattended: (isLost) => this.#unattended(isLost),
-      abandoned: (hasLeft) => this.#abandoned(hasLeft),
-    });
+    this.#attendance ??= new Attendance(this);
     return this.#attendance;
   }
 
   /** When the last one has gone, a task that is not detached is cancelled, or waits for a while for one to come back. */
-  #unattended(isLost: boolean): boolean {
-    if (this.log.ended) return false;
+  unattended(isLost: boolean): boolean {
+    if (this.log.ended) {
+      this.#attendance = undefined; // those that wait again make another one
+      return false;
+    }
     if (this.run === undefined) this.source?.unattended(isLost);
     else if (!this.detached && !isLost) this.stop(cancelled(nobodyWaits));
     return this.run !== undefined && !this.detached && isLost;
   }
 
-  #abandoned(hasLeft: boolean): void {
+  abandoned(hasLeft: boolean): void {
     if (this.detached) return;
-    const absent = `no caller came back within ${this.#abandonAfterMs} ms after the last one's connection broke`;
+    const absent = `no caller came back within ${this.abandonAfterMs} ms after the last one's connection broke`;
     this.stop(cancelled(hasLeft ? nobodyWaits : absent));
   }
 
@@ -217,6 +216,7 @@ export class TaskRecord {
     this.#onSettle(this);
     this.run = undefined;
     this.#attendance?.settled();
+    if (this.#attendance?.isAny === false) this.#attendance = undefined;
   }
 
   /** A task that is continued has several runs. */

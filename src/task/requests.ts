@@ -1,4 +1,5 @@
 import type { Input, InputRequest, ToolCall, ToolDefinition, ToolResult } from "../contract/index.ts";
+import type { TaskEvent } from "../core/index.ts";
 import type { KeptEvent } from "./log.ts";
 import { valid } from "./valid.ts";
 
@@ -19,33 +20,36 @@ function openToolCalls(events: readonly KeptEvent[], tools: readonly ToolDefinit
   if (tools.length === 0) return [];
   const answered = new Set(toolResults(events).map((result) => result.callId));
   const offered = new Set(tools.map((tool) => tool.name));
-  const calls = messages(events).flatMap((event) => (event.case === "toolCall" ? [event.value] : []));
-  return calls.filter((call) => offered.has(call.toolName) && !answered.has(call.callId));
+  return valuesOf(events, "toolCall").filter((call) => offered.has(call.toolName) && !answered.has(call.callId));
 }
 
 function openInputs(events: readonly KeptEvent[]): InputRequest[] {
-  const asked = messages(events).flatMap((event) => (event.case === "inputRequest" ? [event.value] : []));
+  const asked = valuesOf(events, "inputRequest");
   if (asked.length === 0) return asked; // as nearly always
   const answered = new Set(inputs(events).map((input) => input.inputId));
   return asked.filter(({ inputId }) => !answered.has(inputId));
 }
 
 export function toolResults(events: readonly KeptEvent[]): ToolResult[] {
-  return messages(events).flatMap((event) => (event.case === "toolResult" ? [event.value] : []));
+  return valuesOf(events, "toolResult");
 }
 
 export function inputs(events: readonly KeptEvent[]): Input[] {
-  return messages(events).flatMap((event) => (event.case === "input" ? [event.value] : []));
+  return valuesOf(events, "input");
 }
 
 /** What the agent that the conversation was handed to last was found by. */
 export function lastHandoff(events: readonly KeptEvent[]): string | undefined {
-  return messages(events)
-    .flatMap((event) => (event.case === "handoff" ? [event.value.capability] : []))
-    .at(-1);
+  return valuesOf(events, "handoff").at(-1)?.capability;
 }
 
-/** Those that are more than text. */
-function messages(events: readonly KeptEvent[]): Exclude<KeptEvent, string>[] {
-  return events.length === 0 ? [] : valid(events).filter((event) => typeof event === "object"); // nothing, as nearly every task begins
+type ValueOf<Case extends TaskEvent["case"]> = Extract<TaskEvent, { case: Case }>["value"];
+
+function valuesOf<Case extends TaskEvent["case"]>(events: readonly KeptEvent[], kind: Case): ValueOf<Case>[] {
+  const values: ValueOf<Case>[] = [];
+  if (events.length === 0) return values; // nothing, as nearly every task begins
+  for (const event of valid(events)) {
+    if (typeof event === "object" && event.case === kind) values.push(event.value as ValueOf<Case>); // of its kind
+  }
+  return values;
 }
