@@ -1,9 +1,10 @@
-import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import { AgentService } from "convoke/contract";
+import { writeMessage } from "convoke/wire";
 
 /**
- * The service for grpc-js and nice-grpc, with protobuf-es on the same generated schema as codec. So they read and write messages
- * exactly as fast as Convoke and connect-node do, and only the wire differs.
+ * The service for grpc-js and nice-grpc, on the same generated schema, written by Convoke's own writer and read by protobuf-es. So they read and
+ * write messages exactly as fast as Convoke does, and only the wire differs.
  */
 export const agentService = {
   processTask: define(AgentService.method.processTask, { requestStream: false, responseStream: false }),
@@ -35,7 +36,7 @@ function define<
 
 function serializerOf<Schema extends DescMessage>(schema: Schema) {
   return (message: MessageShape<Schema>): Buffer => {
-    const bytes = toBinary(schema, message);
+    const bytes = writeMessage(schema, message);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength); // a view, no copy
   };
 }

@@ -22,6 +22,7 @@ interface Profile {
 const parts: readonly (readonly [name: string, matches: (functionName: string, url: string) => boolean])[] = [
   ["(waiting)", (functionName) => functionName === "(idle)"],
   ["garbage collection", (functionName) => functionName === "(garbage collector)"],
+  ["Convoke's writer of messages", (_, url) => url.includes("/dist/wire/protobuf/")],
   ["Convoke's HTTP/2", (_, url) => url.includes("/dist/wire/http2/")],
   ["Convoke above it", (_, url) => /\/dist\/(?!esm)/.test(url) && !url.includes("node_modules")],
   ["protobuf-es", (_, url) => url.includes("@bufbuild/protobuf") || url.includes("internal/encoding")],

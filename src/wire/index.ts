@@ -20,6 +20,7 @@ export type {
 } from "./exchange.ts";
 export { createListener, type Listener, type ListenerOptions } from "./node/listener.ts";
 export type { TlsOptions } from "./node/tls-server.ts";
+export { writeMessage } from "./protobuf/write.ts";
 export { isConnectionLost } from "./server/lost.ts";
 export type { RequestGate } from "./server/method.ts";
 export { type CorsOptions, createOriginPolicy, isLoopbackName, type OriginVerdict } from "./server/origin.ts";
