@@ -1,18 +1,13 @@
-import { Code, defineAgent, judgedBy, route, type Task } from "../src/index.ts";
+import { Code, defineAgent, judgedBy, route } from "../src/index.ts";
+import { taskOf } from "./support/ask.ts";
 import { failure } from "./support/failure.ts";
 import { type Answer, refusing, replying, startModel } from "./support/model-server.ts";
 import { startClient } from "./support/server.ts";
 
-const asked = (content: string, turns: readonly string[] = []): Task => ({
-  id: "t",
-  content,
-  metadata: {},
-  availableTools: [],
-  toolResults: [],
-  inputs: [],
-  events: [],
-  conversation: { id: "c", turns: turns.map((content) => ({ taskId: "", agent: "desk", content, answer: "" })) },
-});
+const asked = (content: string, turns: readonly string[] = []) => {
+  const conversation = { id: "c", turns: turns.map((content) => ({ taskId: "", agent: "desk", content, answer: "" })) };
+  return taskOf({ content, conversation });
+};
 
 const hanging: Answer = () => {};
 

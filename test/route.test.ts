@@ -1,15 +1,8 @@
 import { Code, type Route, type RouteOptions, route, type Task } from "../src/index.ts";
+import { taskOf } from "./support/ask.ts";
 import { failure } from "./support/failure.ts";
 
-const asked = (content: string): Task => ({
-  id: "t",
-  content,
-  metadata: {},
-  availableTools: [],
-  toolResults: [],
-  inputs: [],
-  events: [],
-});
+const asked = (content: string) => taskOf({ content });
 
 const routes: readonly Route[] = [{ name: "numbers", when: /\d/g }, { name: "rest" }];
 

@@ -17,9 +17,13 @@ export async function askAmong(others: readonly Agent[], agent: Agent, task: Par
   return events;
 }
 
+/** A task of which a test says what it is about. */
+export function taskOf(init: Partial<Task>): Task {
+  return { id: "task", content: "", metadata: {}, availableTools: [], toolResults: [], inputs: [], events: [], ...init };
+}
+
 async function* run(agent: Agent, task: Partial<Task>, ctx: AgentContext): AsyncGenerator<AgentEvent> {
-  const defaults = { id: "task", content: "", metadata: {}, availableTools: [], toolResults: [], inputs: [], events: [] };
-  for await (const event of agent.run({ ...defaults, ...task }, ctx)) {
+  for await (const event of agent.run(taskOf(task), ctx)) {
     yield typeof event === "string" ? { case: "text", value: event } : event;
   }
 }

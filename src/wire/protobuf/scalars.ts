@@ -1,12 +1,12 @@
 import { ScalarType } from "@bufbuild/protobuf";
-import { NotPlain, type ProtobufWriter } from "./writer.ts";
+import { notPlain, type ProtobufWriter } from "./writer.ts";
 
 /** How values of a type are written (protobuf encoding, "Message Structure"). */
 export interface Scalar {
   readonly wireType: number;
   /** True for what a field without presence holds when it is not set. */
   isZero(value: unknown): boolean;
-  /** @throws NotPlain for what such a field does not hold as a rule. */
+  /** @throws notPlain for what such a field does not hold as a rule. */
   write(writer: ProtobufWriter, value: unknown): void;
 }
 
@@ -16,33 +16,33 @@ const { varint, fixed64, lengthDelimited, fixed32 } = wireTypes;
 const [minInt32, maxInt32, maxUint32, maxFloat] = [-0x8000_0000, 0x7fff_ffff, 0xffff_ffff, 3.4028234663852886e38];
 
 function int32(value: unknown): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < minInt32 || value > maxInt32) throw new NotPlain();
+  if (typeof value !== "number" || !Number.isInteger(value) || value < minInt32 || value > maxInt32) throw notPlain;
   return value;
 }
 
 function uint32(value: unknown): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > maxUint32) throw new NotPlain();
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > maxUint32) throw notPlain;
   return value;
 }
 
 function float(value: unknown): number {
   const inRange = typeof value === "number" && !(Number.isFinite(value) && Math.abs(value) > maxFloat);
-  if (!inRange) throw new NotPlain();
+  if (!inRange) throw notPlain;
   return value;
 }
 
 function double(value: unknown): number {
-  if (typeof value !== "number") throw new NotPlain();
+  if (typeof value !== "number") throw notPlain;
   return value;
 }
 
 function int64(value: unknown): bigint {
-  if (typeof value !== "bigint" || BigInt.asIntN(64, value) !== value) throw new NotPlain();
+  if (typeof value !== "bigint" || BigInt.asIntN(64, value) !== value) throw notPlain;
   return value;
 }
 
 function uint64(value: unknown): bigint {
-  if (typeof value !== "bigint" || BigInt.asUintN(64, value) !== value) throw new NotPlain();
+  if (typeof value !== "bigint" || BigInt.asUintN(64, value) !== value) throw notPlain;
   return value;
 }
 
@@ -54,7 +54,7 @@ export const scalars: Readonly<Record<ScalarType, Scalar>> = {
     wireType: lengthDelimited,
     isZero: (value) => value === "",
     write(writer, value) {
-      if (typeof value !== "string") throw new NotPlain();
+      if (typeof value !== "string") throw notPlain;
       writer.text(value);
     },
   },
@@ -62,7 +62,7 @@ export const scalars: Readonly<Record<ScalarType, Scalar>> = {
     wireType: lengthDelimited,
     isZero: (value) => value instanceof Uint8Array && value.length === 0,
     write(writer, value) {
-      if (!(value instanceof Uint8Array)) throw new NotPlain();
+      if (!(value instanceof Uint8Array)) throw notPlain;
       writer.byteString(value);
     },
   },
@@ -70,7 +70,7 @@ export const scalars: Readonly<Record<ScalarType, Scalar>> = {
     wireType: varint,
     isZero: (value) => value === false,
     write(writer, value) {
-      if (typeof value !== "boolean") throw new NotPlain();
+      if (typeof value !== "boolean") throw notPlain;
       writer.varint(value ? 1 : 0);
     },
   },

@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { isWrapperDesc, FeatureSet_FieldPresence as Presence } from "@bufbuild/protobuf/wkt";
 import { type Scalar, scalars, wireTypes } from "./scalars.ts";
-import { NotPlain, ProtobufWriter } from "./writer.ts";
+import { notPlain, ProtobufWriter } from "./writer.ts";
 
 type Properties = Readonly<Record<string, unknown>>;
 type WriteField = (writer: ProtobufWriter, message: Properties) => void;
@@ -57,7 +57,7 @@ function writerOf(desc: DescMessage): WriteField {
   const { typeName } = desc;
   const fields: WriteField[] = [];
   const write: WriteField = (into, message) => {
-    if (message["$typeName"] !== typeName || message["$unknown"] !== undefined) throw new NotPlain();
+    if (message["$typeName"] !== typeName || message["$unknown"] !== undefined) throw notPlain;
     for (const field of fields) field(into, message);
   };
   writers.set(desc, write); // before its fields, which may be of its own type
@@ -97,7 +97,7 @@ function singularWriter(field: DescField & { fieldKind: "scalar" | "enum" | "mes
   return (into, message) => {
     const value = message[localName];
     if (value !== undefined && Object.hasOwn(message, localName)) write(into, value);
-    else if (required) throw new NotPlain();
+    else if (required) throw notPlain;
   };
 }
 
@@ -130,7 +130,7 @@ function mapWriter(field: DescField & { fieldKind: "map" }): WriteField {
   return (into, message) => {
     const record = message[localName] as Properties; // as protobuf-es has every map
     for (const key of Object.keys(record)) {
-      if (mapKey !== ScalarType.STRING) throw new NotPlain();
+      if (mapKey !== ScalarType.STRING) throw notPlain;
       into.varint(tag);
       const opened = into.open();
       into.varint(keyTag);
@@ -153,7 +153,7 @@ function taggedWriter(field: DescField, number: number): WriteValue {
   }
   if (!isPlain(field)) {
     return () => {
-      throw new NotPlain();
+      throw notPlain;
     };
   }
   const tag = tagOf(number, wireTypes.lengthDelimited);

@@ -8,8 +8,8 @@ const loopChars = 32;
 const measuredChars = 1024;
 const maxVarintBytes = 10;
 
-/** Said of a value that is not what its field holds as a rule: protobuf-es knows what becomes of it. */
-export class NotPlain extends Error {}
+/** Thrown at a value that is not what its field holds as a rule: protobuf-es knows what becomes of it. One for all: a stack would cost more than a message. */
+export const notPlain = new Error("the value is left to protobuf-es");
 
 const pair = new DataView(new ArrayBuffer(8));
 
