@@ -13,7 +13,7 @@ import { cases as fanOut } from "./cases/fan-out.ts";
 import { cases as firstToken } from "./cases/first-token.ts";
 import { cases as idleStreams } from "./cases/idle-streams.ts";
 import { cases as latency } from "./cases/latency.ts";
-import { cases as messageSize } from "./cases/message-size.ts";
+import { cases as messages } from "./cases/messages.ts";
 import { cases as millionTasks } from "./cases/million-tasks.ts";
 import { cases as natsEvents } from "./cases/nats-events.ts";
 import { cases as serverConnect } from "./cases/server-connect.ts";
@@ -35,7 +35,7 @@ const all = [
   [endToEnd, fanOut, latency],
   [agentApi, taskLogStreaming, browserAndJson, agents],
   [sqliteEvents, natsEvents, firstToken, millionTasks],
-  [cpu, idleStreams, messageSize],
+  [cpu, idleStreams, messages],
 ].flat(2);
 
 const usage = `npm run bench -- [--quick] [--json FILE] [--only NAME] [--svg FILE]

@@ -83,6 +83,7 @@ const packages: Readonly<Record<string, string>> = {
   fastify: "node_modules/fastify",
   undici: "node_modules/undici",
   protobuf: "node_modules/@bufbuild/protobuf",
+  "protobuf-es": "node_modules/@bufbuild/protobuf",
 };
 
 /** The version of a subject that was measured. */

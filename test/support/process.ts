@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { delimiter, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findTool } from "./tools.ts";
+import { describeWith, findTool } from "./tools.ts";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -87,8 +87,7 @@ const script = findTool("script", "SCRIPT");
 
 /** Tests that need a terminal, which `script` of util-linux gives. */
 export function describeInTerminal(title: string, tests: () => void): void {
-  if (script.path !== undefined) describe(title, tests);
-  else describe.skip(`${title} (skipped: script of util-linux is not on PATH)`, tests); // no terminal without it
+  describeWith(script, title, tests);
 }
 
 /** Starts it in a terminal: what it writes, to standard output and error, comes as standard output, and keys go to its input. */

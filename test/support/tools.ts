@@ -32,7 +32,7 @@ export function describeWith(tool: Tool, title: string, tests: (path: string) =>
     return;
   }
   const reason = `skipped: ${tool.name} is not on PATH; bash .ci/tools installs it`;
-  describe.skip(`${title} (${reason})`, () => tests("")); // the tool is missing; the name of the suite says so
+  describe.skip(`${title} (${reason})`, () => tests("")); // only these tests need it, and .ci/run lets nothing be skipped
 }
 
 /** What a program gave. */
